@@ -10,7 +10,10 @@ import re
 import msgspec
 
 _WORD = "[A-Za-z0-9_]"
-"""Push notifications: a word boundary is any character not in these sets."""
+_BOUNDARY = f"(?:(?<!{_WORD})|(?!{_WORD}))"
+"""Push notifications: a word boundary is any character not in these sets, or an end of the text."""
+
+_is_boundary = re.compile(_BOUNDARY).match
 
 
 class Glob(msgspec.Struct, frozen=True):
@@ -46,8 +49,18 @@ def compile_glob(pattern: str) -> Glob:
 
 def compile_word_glob(pattern: str) -> Glob:
     """Must match, in any case, a part of the text that begins and ends at word boundaries."""
-    begin, end = f"(?<!{_WORD})", f"(?!{_WORD})"
-    return _compile(_segments(pattern), begin, end, re.DOTALL | re.IGNORECASE)
+    return _compile(_segments(pattern), _BOUNDARY, _BOUNDARY, re.DOTALL | re.IGNORECASE)
+
+
+def contains_words(text: str, words: str) -> bool:
+    """Whether the words occur in the text, in any case, between word boundaries."""
+    text, words = text.lower(), words.lower()
+    start = text.find(words)
+    while start >= 0:
+        if _is_boundary(text, start) and _is_boundary(text, start + len(words)):
+            return True
+        start = text.find(words, start + 1)
+    return False
 
 
 def _split(pattern: str) -> list[str]:

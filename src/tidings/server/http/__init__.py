@@ -1,0 +1,1 @@
+"""The ASGI edge: from bytes to a request, from a value or an error to bytes."""

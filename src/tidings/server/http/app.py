@@ -1,0 +1,189 @@
+"""The ASGI application: finds the route, checks the token and the limits, answers.
+
+Every answer, errors included, carries the CORS headers the spec demands. An
+exception that is not a MatrixError is our fault: it is logged with the
+request's id and answered without a trace of its text.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Protocol, TypeAlias
+from uuid import uuid4
+
+import msgspec
+
+from tidings.protocol.errors import (
+    AuthenticationNeeded,
+    GuestAccessForbidden,
+    LimitExceeded,
+    MatrixError,
+    MissingToken,
+    ServerFault,
+    TooLarge,
+)
+from tidings.server.http.connection import SCOPE_KEY, LostHooks
+from tidings.server.http.limits import RateLimiter
+from tidings.server.http.request import Headers, Request, Requester, Response
+from tidings.server.http.routing import Route, Router
+
+log = logging.getLogger("tidings.http")
+
+Message: TypeAlias = MutableMapping[str, object]
+Scope: TypeAlias = MutableMapping[str, object]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+CORS: Headers = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, PATCH, HEAD, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"X-Requested-With, Content-Type, Authorization, Date, Tus-Resumable, Upload-Length,"
+        b" Upload-Offset, Upload-Metadata",
+    ),
+    (b"access-control-expose-headers", b"Location, Retry-After, Upload-Offset, Upload-Length"),
+]
+_encode = msgspec.json.Encoder().encode
+
+
+class Authenticator(Protocol):
+    """Turns a token into who holds it."""
+
+    async def requester_of(self, token: str) -> Requester:
+        """Who holds the token; raises UnknownToken and the like."""
+
+
+class HttpApp:
+    """`app(scope, receive, send)`."""
+
+    def __init__(
+        self, router: Router, sessions: Authenticator, limiter: RateLimiter, body_bytes_max: int
+    ) -> None:
+        self._router = router
+        self._sessions = sessions
+        self._limiter = limiter
+        self._body_bytes_max = body_bytes_max
+        self.log_requests = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        begun = time.perf_counter()
+        request = _request_of(scope)
+        try:
+            response = await self._respond(request, receive)
+        except MatrixError as error:
+            response = error_response(error)
+        except Exception:
+            request_id = uuid4().hex[:12]
+            log.exception("request.failed id=%s path=%s", request_id, request.path)
+            fault = ServerFault("Internal server error", request_id=request_id)
+            response = error_response(fault)
+        if request.lost.is_lost:
+            return
+        await _send(send, response)
+        if self.log_requests:
+            took_ms = (time.perf_counter() - begun) * 1000
+            log.info(
+                "request method=%s path=%s status=%d bytes=%d took_ms=%.1f",
+                request.method, request.path, response.status, len(response.body), took_ms,
+            )  # fmt: skip
+
+    async def _respond(self, request: Request, receive: Receive) -> Response:
+        if request.method == "OPTIONS":
+            return Response(b"", 204)
+        method = "GET" if request.method == "HEAD" else request.method
+        route, request.params = self._router.find(method, request.path)
+        await self._authenticate(request, route)
+        self._limiter.check(route.limit, request)
+        if method != "GET":
+            request.body = await self._read_body(request, receive, route.body_bytes_max)
+        return await route.endpoint(request)
+
+    async def _authenticate(self, request: Request, route: Route) -> None:
+        if route.auth == "none":
+            return
+        token = _token_of(request)
+        if token is None:
+            if route.auth == "maybe":
+                return
+            raise MissingToken("An access token is needed")
+        requester = await self._sessions.requester_of(token)
+        if requester.is_guest and route.auth == "user":
+            raise GuestAccessForbidden("Guests may not do this")
+        request.requester = requester
+
+    async def _read_body(
+        self, request: Request, receive: Receive, body_bytes_max: int | None
+    ) -> bytes:
+        most = self._body_bytes_max if body_bytes_max is None else body_bytes_max
+        declared = request.header(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > most:
+            raise TooLarge(f"The body may be at most {most} bytes long")
+        message = await receive()
+        body = _body_of(message)
+        if not message.get("more_body"):
+            if len(body) > most:
+                raise TooLarge(f"The body may be at most {most} bytes long")
+            return body
+        chunks, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            chunks.append(_body_of(message))
+            size += len(chunks[-1])
+            if size > most:
+                raise TooLarge(f"The body may be at most {most} bytes long")
+        return b"".join(chunks)
+
+
+def _body_of(message: Message) -> bytes:
+    body = message.get("body", b"")
+    return body if isinstance(body, bytes) else b""
+
+
+def _request_of(scope: Scope) -> Request:
+    raw_path, query, headers = scope["raw_path"], scope["query_string"], scope["headers"]
+    if not isinstance(raw_path, bytes) or not isinstance(query, bytes):
+        raise TypeError("the server gave no raw path")
+    path = raw_path.decode("ascii", "replace")
+    request = Request(str(scope["method"]), path, query, headers)  # type: ignore[arg-type]
+    client = scope.get("client")
+    if isinstance(client, tuple | list) and client:
+        request.address = str(client[0])
+    lost = scope.get(SCOPE_KEY)
+    if isinstance(lost, LostHooks):
+        request.lost = lost
+    return request
+
+
+def _token_of(request: Request) -> str | None:
+    header = request.header(b"authorization")
+    if header is not None and header[:7].lower() == "bearer ":
+        return header[7:].strip()
+    # Deprecated, still in v1.19; never logged, since only the path is.
+    return request.query.get("access_token")
+
+
+def error_response(error: MatrixError) -> Response:
+    """The one place where an error becomes HTTP."""
+    headers: Headers = []
+    if isinstance(error, LimitExceeded):
+        seconds = -(-error.retry_after_ms // 1000)
+        headers = [(b"retry-after", str(seconds).encode())]
+    body = error.to_json()
+    if isinstance(error, AuthenticationNeeded):
+        return Response(_encode(body), error.status)
+    return Response(_encode(body), error.status, headers)
+
+
+async def _send(send: Send, response: Response) -> None:
+    headers = [
+        (b"content-type", response.content_type),
+        (b"content-length", str(len(response.body)).encode()),
+        *CORS,
+        *response.headers,
+    ]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

@@ -1,0 +1,162 @@
+"""A request as endpoints see it, and the answer they give."""
+
+from collections.abc import Mapping
+from typing import TypeAlias, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from tidings.protocol.errors import BadJson, InvalidParam, MissingParam, MissingToken, NotJson
+from tidings.protocol.events import JsonObject
+from tidings.protocol.ids import DeviceId, UserId
+from tidings.server.http.connection import LostHooks
+
+T = TypeVar("T")
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+JSON_DEPTH_MAX = 200
+
+
+class Requester(msgspec.Struct, frozen=True):
+    """Who is asking: the proof that a token was checked."""
+
+    user_id: UserId
+    device_id: DeviceId
+    is_guest: bool = False
+    is_admin: bool = False
+    token_hash: bytes = b""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """An answer; the body is JSON unless the headers say otherwise."""
+
+    body: bytes = b"{}"
+    status: int = 200
+    headers: Headers = []
+    content_type: bytes = b"application/json"
+
+
+EMPTY = Response()
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """An answer of one JSON value."""
+    return Response(_encode(value), status)
+
+
+class Request:
+    """One HTTP request: the path's parameters, the query, the body, who asks."""
+
+    __slots__ = (
+        "_headers", "_query", "_query_string", "_requester", "address", "body", "lost", "method",
+        "params", "path",
+    )  # fmt: skip
+
+    def __init__(self, method: str, path: str, query_string: bytes, headers: Headers) -> None:
+        self.method = method
+        self.path = path
+        self.params: Mapping[str, str] = {}
+        self.body = b""
+        self.address = ""
+        self.lost = LostHooks()
+        """Callbacks for when the client goes away."""
+        self._headers = headers
+        self._query_string = query_string
+        self._query: dict[str, str] | None = None
+        self._requester: Requester | None = None
+
+    @property
+    def requester(self) -> Requester:
+        """Who asks; only endpoints that demand a token may use it."""
+        if self._requester is None:
+            raise MissingToken("An access token is needed")
+        return self._requester
+
+    @requester.setter
+    def requester(self, requester: Requester) -> None:
+        self._requester = requester
+
+    @property
+    def maybe_requester(self) -> Requester | None:
+        """Who asks, where a token is welcome but not demanded."""
+        return self._requester
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters; of repeated ones the first."""
+        if self._query is None:
+            self._query = {}
+            try:
+                pairs = parse_qsl(
+                    self._query_string.decode("ascii"), keep_blank_values=True,
+                    errors="strict", max_num_fields=100,
+                )  # fmt: skip
+            except ValueError as error:
+                raise InvalidParam("The query string cannot be read") from error
+            for name, value in pairs:
+                self._query.setdefault(name, value)
+        return self._query
+
+    def query_all(self, name: str) -> list[str]:
+        """Every value of a repeated parameter."""
+        pairs = parse_qsl(self._query_string.decode("ascii", "replace"), keep_blank_values=True)
+        return [value for key, value in pairs if key == name]
+
+    def query_int(self, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
+        """A whole number from the query, clamped to `most`; raises InvalidParam."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        try:
+            value = int(text)
+        except ValueError as error:
+            raise InvalidParam(f"{name} must be a whole number") from error
+        if value < least:
+            raise InvalidParam(f"{name} must be at least {least}")
+        return min(value, most)
+
+    def query_bool(self, name: str, *, default: bool = False) -> bool:
+        """`true` or `false` from the query; raises InvalidParam."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if text not in ("true", "false"):
+            raise InvalidParam(f"{name} must be true or false")
+        return text == "true"
+
+    def query_needed(self, name: str) -> str:
+        """A parameter that must be there; raises MissingParam."""
+        value = self.query.get(name)
+        if value is None:
+            raise MissingParam(f"The query parameter {name} is missing")
+        return value
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its lower-case name."""
+        for key, value in self._headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+    def json(self, kind: type[T]) -> T:
+        """The body as a value of the kind; raises NotJson or BadJson with the place."""
+        try:
+            return msgspec.json.decode(self.body or b"{}", type=kind)
+        except msgspec.ValidationError as error:
+            raise BadJson(str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise NotJson(f"The body is not JSON: {error}") from error
+
+    def json_object(self) -> JsonObject:
+        """The body as a JSON object of any shape; raises NotJson or BadJson."""
+        try:
+            value = _decode(self.body or b"{}")
+        except msgspec.ValidationError as error:
+            raise BadJson(str(error)) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise NotJson(f"The body is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise BadJson("The body must be a JSON object")
+        return value

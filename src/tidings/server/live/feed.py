@@ -1,0 +1,140 @@
+"""The recent changes in memory, and whoever waits for the next one.
+
+Law: a waiter subscribes, then reads, then waits; a change is published after
+its commit. So a change is either read or it wakes the reader.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from tidings.protocol.ids import UserId
+from tidings.rules.stream import Change
+
+CHANGES_MAX = 20_000
+"""Changes kept for incremental syncs; older `since` tokens are answered from the database."""
+
+
+class Listener(Protocol):
+    """Someone to be told that there may be news for a user."""
+
+    def wake(self) -> None:
+        """Called on the event loop; must not block or raise."""
+
+
+class Waiter:
+    """One long poll: a future that a change, the deadline or a lost connection resolves."""
+
+    __slots__ = ("_future", "_woken")
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[bool] | None = None
+        self._woken = False
+
+    def wake(self) -> None:
+        self._woken = True
+        if self._future is not None and not self._future.done():
+            self._future.set_result(True)
+
+    def give_up(self) -> None:
+        """End the wait without news."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(False)
+
+    async def wait(self, deadline: float) -> bool:
+        """True when woken, False when the loop's clock has passed the deadline."""
+        if self._woken:
+            self._woken = False
+            return True
+        loop = asyncio.get_running_loop()
+        if deadline <= loop.time():
+            return False
+        self._future = loop.create_future()
+        timer = loop.call_at(deadline, self.give_up)
+        try:
+            return await self._future
+        finally:
+            timer.cancel()
+            self._future = None
+            self._woken = False
+
+
+class Feed:
+    """The tail of the stream of changes."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Everything up to here is committed and shown."""
+        self.floor = 0
+        """Changes after this position are all here."""
+        self._changes: list[Change] = []
+        self._positions: list[int] = []
+        self._listeners: dict[UserId, set[Listener]] = {}
+        self._watchers: list[Callable[[Sequence[Change]], None]] = []
+
+    def after(self, position: int) -> Sequence[Change]:
+        """The changes after a position, which must not be below the floor."""
+        positions = self._positions
+        if not positions or positions[-1] <= position:
+            return ()
+        if positions[0] > position:
+            return self._changes
+        return self._changes[bisect_right(positions, position) :]
+
+    def append(self, changes: Sequence[Change], position: int) -> None:
+        """Take up what was committed; waking comes after the replicas are current."""
+        self._changes.extend(changes)
+        self._positions.extend(change.position for change in changes)
+        self.position = position
+        if len(self._changes) > CHANGES_MAX * 5 // 4:
+            surplus = len(self._changes) - CHANGES_MAX
+            self.floor = self._positions[surplus - 1]
+            del self._changes[:surplus]
+            del self._positions[:surplus]
+
+    def reset(self, position: int) -> None:
+        """Start anew at a position: nothing before it is here."""
+        self._changes.clear()
+        self._positions.clear()
+        self.position = self.floor = position
+        for listeners in self._listeners.values():
+            for listener in tuple(listeners):
+                listener.wake()
+
+    def subscribe(self, user_id: UserId, listener: Listener) -> None:
+        """Wake the listener whenever there may be news for the user."""
+        self._listeners.setdefault(user_id, set()).add(listener)
+
+    def unsubscribe(self, user_id: UserId, listener: Listener) -> None:
+        """Stop waking the listener."""
+        listeners = self._listeners.get(user_id)
+        if listeners is not None:
+            listeners.discard(listener)
+            if not listeners:
+                del self._listeners[user_id]
+
+    def watch(self, watcher: Callable[[Sequence[Change]], None]) -> None:
+        """Call with every committed batch of changes: pushers, plugins, application services."""
+        self._watchers.append(watcher)
+
+    def tell_watchers(self, changes: Sequence[Change]) -> None:
+        """Pass a committed batch on."""
+        for watcher in self._watchers:
+            watcher(changes)
+
+    @property
+    def waiting(self) -> int:
+        """How many users someone is listening for."""
+        return len(self._listeners)
+
+    def wake(self, users: Iterable[UserId], count: int) -> None:
+        """Wake those of the users who are listened for; `count` is how many there are."""
+        listeners = self._listeners
+        if len(listeners) < count and isinstance(users, dict | set | frozenset):
+            found = [user_id for user_id in listeners if user_id in users]
+        else:
+            found = [user_id for user_id in users if user_id in listeners]
+        for user_id in found:
+            for listener in tuple(listeners.get(user_id, ())):
+                listener.wake()

@@ -1,0 +1,283 @@
+"""Rooms in memory: the replica readers use, and the draft of it that a writer builds.
+
+`Room` holds committed state only. It is changed by `Rooms.apply`, in position
+order, and by nothing else. A recipe works on a `PendingRoom`, which lies over
+the replica and vanishes with its transaction.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from tidings.protocol.events import Event
+from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
+from tidings.protocol.room_versions import RoomVersion, get_room_version
+from tidings.rules import push
+from tidings.rules.power_levels import PowerLevels, creators_of
+from tidings.server.storage.database import ReadTx, WriteTx
+from tidings.server.storage.events import EventStore, Tip
+from tidings.server.storage.rooms import RoomStore
+
+StateKey = tuple[str, str]
+MEMBER = "m.room.member"
+STATE_EVENTS_MAX = 200_000
+"""State events held in memory over all rooms; beyond it the longest unused rooms go."""
+
+
+def membership_of(event: Event | None) -> str:
+    """The membership a member event gives; `leave` where there is none."""
+    if event is None:
+        return "leave"
+    membership = event.content.get("membership")
+    return membership if isinstance(membership, str) else "leave"
+
+
+def display_name_of(event: Event | None) -> str | None:
+    """The display name in a member event."""
+    name = event.content.get("displayname") if event else None
+    return name if isinstance(name, str) else None
+
+
+def _levels(version: RoomVersion, create: Event | None, levels: Event | None) -> PowerLevels:
+    creators = creators_of(create, version) if create else frozenset[UserId]()
+    return PowerLevels.parse(levels.content if levels else None, version, creators)
+
+
+class Room:
+    """The committed present of one room."""
+
+    def __init__(self, room_id: RoomId, version: RoomVersion, tip: Tip) -> None:
+        self.room_id = room_id
+        self.version = version
+        self.tip = tip
+        self.state: dict[StateKey, Event] = {}
+        self.joined: dict[UserId, None] = {}
+        """In the order of joining; a dict serves as the ordered set."""
+        self.invited: dict[UserId, None] = {}
+        self.names: dict[str, set[UserId]] | None = None
+        """Name tokens to joined members, made when first asked for."""
+        self._power_levels: PowerLevels | None = None
+        self.visibility_changed = False
+        """Whether the history was ever anything but open to all members."""
+
+    def get(self, type: str, state_key: str) -> Event | None:  # noqa: A002 - the spec's noun
+        """The state event of a key."""
+        return self.state.get((type, state_key))
+
+    @property
+    def power_levels(self) -> PowerLevels:
+        """The power levels that hold now."""
+        if self._power_levels is None:
+            create, levels = self.get("m.room.create", ""), self.get("m.room.power_levels", "")
+            self._power_levels = _levels(self.version, create, levels)
+        return self._power_levels
+
+    def name_index(self) -> dict[str, set[UserId]]:
+        """First words of names and localparts of joined members, for mentions in plain text."""
+        if self.names is None:
+            self.names = {}
+            for user_id in self.joined:
+                self._index_name(user_id)
+        return self.names
+
+    def _index_name(self, user_id: UserId) -> None:
+        if self.names is None:
+            return
+        for token in push.name_tokens(display_name_of(self.get(MEMBER, user_id)), user_id):
+            self.names.setdefault(token, set()).add(user_id)
+
+    def apply(self, event: Event, depth: int) -> None:
+        """Take up an event that has been committed after all others here."""
+        self.tip = Tip(event.event_id, depth, event.loud, event.position)
+        if event.state_key is not None:
+            self.take_state(event)
+
+    def take_state(self, event: Event) -> None:
+        """Let a state event hold."""
+        key = (event.type, event.state_key or "")
+        self.state[key] = event
+        if event.type == MEMBER:
+            self._take_member(event)
+        elif event.type in ("m.room.power_levels", "m.room.create"):
+            self._power_levels = None
+        elif event.type == "m.room.history_visibility":
+            self.visibility_changed |= event.content.get("history_visibility") not in (
+                "shared",
+                "world_readable",
+            )
+
+    def _take_member(self, event: Event) -> None:
+        user_id = UserId(event.state_key or "")
+        membership = membership_of(event)
+        if membership == "join":
+            self.joined[user_id] = None
+            self._index_name(user_id)
+        else:
+            self.joined.pop(user_id, None)
+        if membership == "invite":
+            self.invited[user_id] = None
+        else:
+            self.invited.pop(user_id, None)
+
+
+class PendingRoom:
+    """A room as the recipes of one transaction see it: the replica and what they added."""
+
+    def __init__(self, base: Room) -> None:
+        self._base = base
+        self._delta: dict[StateKey, Event] = {}
+        self._power_levels: PowerLevels | None = None
+        self.room_id = base.room_id
+        self.version = base.version
+        self.tip = base.tip
+
+    def get(self, type: str, state_key: str) -> Event | None:  # noqa: A002 - the spec's noun
+        """The state event of a key."""
+        return self._delta.get((type, state_key)) or self._base.state.get((type, state_key))
+
+    @property
+    def power_levels(self) -> PowerLevels:
+        """The power levels with those of this transaction."""
+        if self._power_levels is None:
+            changed = {("m.room.power_levels", ""), ("m.room.create", "")} & self._delta.keys()
+            if not changed:
+                return self._base.power_levels
+            create, levels = self.get("m.room.create", ""), self.get("m.room.power_levels", "")
+            self._power_levels = _levels(self.version, create, levels)
+        return self._power_levels
+
+    def add(self, event: Event) -> None:
+        """Take up an event that this transaction appends."""
+        self.tip = Tip(event.event_id, self.tip.depth + 1, event.loud, event.position)
+        if event.state_key is not None:
+            self._delta[event.type, event.state_key] = event
+            if event.type in ("m.room.power_levels", "m.room.create"):
+                self._power_levels = None
+
+    def replace_state(self, event: Event) -> None:
+        """Let the redacted form of a state event stand in for it."""
+        self._delta[event.type, event.state_key or ""] = event
+        self._power_levels = None
+
+    def membership(self, user_id: UserId) -> str:
+        """A user's membership with this transaction's changes."""
+        return membership_of(self.get(MEMBER, user_id))
+
+    def name_index(self) -> dict[str, set[UserId]]:
+        """As of the last commit; whoever joined since is found by their own evaluation."""
+        return self._base.name_index()
+
+    @property
+    def joined(self) -> dict[UserId, None]:
+        """Joined members; a copy only where this transaction changed them."""
+        members = [event for key, event in self._delta.items() if key[0] == MEMBER]
+        if not members:
+            return self._base.joined
+        joined = dict(self._base.joined)
+        for event in members:
+            user_id = UserId(event.state_key or "")
+            if membership_of(event) == "join":
+                joined[user_id] = None
+            else:
+                joined.pop(user_id, None)
+        return joined
+
+    def state_keys(self) -> Iterator[StateKey]:
+        """Every key that has state."""
+        yield from self._base.state
+        yield from (key for key in self._delta if key not in self._base.state)
+
+
+class Rooms:
+    """The rooms held in memory."""
+
+    def __init__(self, rooms: RoomStore, events: EventStore) -> None:
+        self._rooms = rooms
+        self._events = events
+        self._held: OrderedDict[RoomId, Room] = OrderedDict()
+        self._weight = 0
+
+    def held(self, room_id: RoomId) -> Room | None:
+        """The room, if it is in memory."""
+        return self._held.get(room_id)
+
+    async def load(self, tx: ReadTx, room_id: RoomId, upto: int) -> Room | None:
+        """The room's replica, read from the database where memory does not hold it.
+
+        `upto` is the position this process has applied; what the snapshot holds
+        beyond it will be applied later and must not be taken up twice.
+        """
+        room = self._held.get(room_id)
+        if room is not None:
+            self._held.move_to_end(room_id)
+            return room
+        row = await self._rooms.find(tx, room_id)
+        tip = await self._events.last(tx, room_id) if row else None
+        if row is None or tip is None:
+            return None
+        room = Room(room_id, get_room_version(row.version), tip)
+        state = await self._events.current_state(tx, room_id)
+        for event in sorted(state, key=lambda event: event.position):
+            room.take_state(event)
+        history = await self._events.history_of(tx, room_id, "m.room.history_visibility", "")
+        room.visibility_changed = any(
+            event.content.get("history_visibility") not in ("shared", "world_readable")
+            for event in history
+        )
+        if room_id not in self._held and tip.position <= upto:
+            self._hold(room)
+        return self._held.get(room_id, room)
+
+    async def for_update(self, tx: WriteTx, room_id: RoomId) -> PendingRoom | None:
+        """The room for a recipe, with what earlier recipes of its group did to it."""
+        pending = tx.pending.get(room_id)
+        if isinstance(pending, PendingRoom):
+            return pending
+        base = await self.load(tx, room_id, tx.position)
+        if base is None:
+            return None
+        fresh = PendingRoom(base)
+        tx.pending[room_id] = fresh
+        return fresh
+
+    def new(self, tx: WriteTx, room_id: RoomId, version: RoomVersion) -> PendingRoom:
+        """A room that a recipe is creating; it has no event yet."""
+        base = Room(room_id, version, Tip(EventId(""), 0, 0, StreamPosition(0)))
+        fresh = PendingRoom(base)
+        tx.pending[room_id] = fresh
+        return fresh
+
+    def apply(self, event: Event) -> None:
+        """Take up a committed event."""
+        room = self._held.get(event.room_id)
+        if room is None:
+            if event.type != "m.room.create":
+                return
+            version = get_room_version(event.content.get("room_version", "1"))
+            room = Room(event.room_id, version, Tip(EventId(""), 0, 0, StreamPosition(0)))
+            self._hold(room)
+        if event.position <= room.tip.position:
+            return
+        before = len(room.state)
+        room.apply(event, room.tip.depth + 1)
+        self._weight += len(room.state) - before
+
+    def redact(self, redacted: Event) -> None:
+        """Let the redacted form of a state event stand in for it where it still holds."""
+        room = self._held.get(redacted.room_id)
+        if room is None or redacted.state_key is None:
+            return
+        current = room.get(redacted.type, redacted.state_key)
+        if current is not None and current.event_id == redacted.event_id:
+            room.take_state(redacted)
+
+    def clear(self) -> None:
+        """Forget everything; it will be read again."""
+        self._held.clear()
+        self._weight = 0
+
+    def _hold(self, room: Room) -> None:
+        self._held[room.room_id] = room
+        self._weight += len(room.state) + 1
+        while self._weight > STATE_EVENTS_MAX and len(self._held) > 1:
+            _, gone = self._held.popitem(last=False)
+            self._weight -= len(gone.state) + 1

@@ -1,0 +1,1 @@
+"""Tables and their stores. SQL lives here and nowhere else."""

@@ -1,0 +1,258 @@
+"""The events table: a room's one line of history."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from tidings.protocol.events import Event, JsonObject
+from tidings.protocol.ids import DeviceId, EventId, RoomId, StreamPosition, UserId
+from tidings.server.storage.database import ReadTx, Value, WriteTx
+
+_COLUMNS = """e.position, e.event_id, e.room_id, e.type, e.state_key, e.sender,
+    e.origin_server_ts, e.json, e.replaces, e.relates_to, e.rel_type, e.thread_id,
+    e.redacted_by, e.loud, e.is_loud, e.device_id, e.txn_id, p.json, p.event_id, p.sender"""
+SELECT = f"SELECT {_COLUMNS} FROM events e LEFT JOIN events p ON p.position = e.replaces"
+"""An event and the state event it replaced, which is shown in its unsigned part."""
+
+
+class EventRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row of SELECT."""
+
+    position: StreamPosition
+    event_id: EventId
+    room_id: RoomId
+    type: str
+    state_key: str | None
+    sender: UserId
+    origin_server_ts: int
+    json: bytes
+    replaces: StreamPosition | None
+    relates_to: EventId | None
+    rel_type: str | None
+    thread_id: EventId | None
+    redacted_by: EventId | None
+    loud: int
+    is_loud: int
+    device_id: DeviceId | None
+    txn_id: str | None
+    replaced_json: bytes | None
+    replaced_id: EventId | None
+    replaced_sender: UserId | None
+
+    def event(self) -> Event:
+        """The value that the rest of the server knows."""
+        return Event(
+            position=self.position,
+            room_id=self.room_id,
+            event_id=self.event_id,
+            type=self.type,
+            sender=self.sender,
+            state_key=self.state_key,
+            origin_server_ts=self.origin_server_ts,
+            content=_decode_content(self.json).content,
+            json=self.json,
+            replaces=self.replaces,
+            relates_to=self.relates_to,
+            rel_type=self.rel_type,
+            thread_id=self.thread_id,
+            redacted_by=self.redacted_by,
+            loud=self.loud,
+            is_loud=bool(self.is_loud),
+            device_id=self.device_id,
+            txn_id=self.txn_id,
+            unsigned=self._replaced(),
+        )
+
+    def _replaced(self) -> bytes:
+        if self.replaced_json is None or self.replaced_id is None or self.replaced_sender is None:
+            return b""
+        raw = _decode_raw_content(self.replaced_json).content
+        return replaced_unsigned(bytes(raw), self.replaced_id, self.replaced_sender)
+
+
+class _Content(msgspec.Struct):
+    content: JsonObject
+
+
+class _RawContent(msgspec.Struct):
+    content: msgspec.Raw
+
+
+_decode_content = msgspec.json.Decoder(_Content).decode
+_decode_raw_content = msgspec.json.Decoder(_RawContent).decode
+
+
+def replaced_unsigned(content: bytes, event_id: EventId, sender: UserId) -> bytes:
+    """The unsigned members that tell a client what a state event replaced."""
+    ids = msgspec.json.encode({"prev_sender": sender, "replaces_state": event_id})
+    return b'"prev_content":' + content + b"," + ids[1:-1]
+
+
+def placeholders(count: int) -> str:
+    """`?,?,?` for a list of that many values."""
+    return ",".join("?" * count)
+
+
+class EventStore:
+    """Reads and appends events."""
+
+    async def append(self, tx: WriteTx, event: Event, pdu: bytes, depth: int) -> None:
+        """Add an event at its position; the caller has authorised it."""
+        await tx.execute(
+            "INSERT INTO events (position, event_id, room_id, depth, type, state_key, sender,"
+            " origin_server_ts, json, pdu, replaces, relates_to, rel_type, thread_id, loud,"
+            " is_loud, device_id, txn_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            event.position, event.event_id, event.room_id, depth, event.type, event.state_key,
+            event.sender, event.origin_server_ts, event.json, pdu, event.replaces,
+            event.relates_to, event.rel_type, event.thread_id, event.loud, int(event.is_loud),
+            event.device_id, event.txn_id,
+        )  # fmt: skip
+
+    async def find_by_txn(
+        self, tx: ReadTx, room_id: RoomId, sender: UserId, device_id: DeviceId, txn_id: str
+    ) -> EventId | None:
+        """The event that a device's transaction id has already made."""
+        return await tx.find_value(
+            EventId,
+            "SELECT event_id FROM events WHERE room_id = ? AND sender = ? AND device_id = ?"
+            " AND txn_id = ?",
+            room_id, sender, device_id, txn_id,
+        )  # fmt: skip
+
+    async def find(self, tx: ReadTx, event_id: EventId) -> Event | None:
+        """An event by its id, whoever may see it."""
+        row = await tx.find(EventRow, f"{SELECT} WHERE e.event_id = ?", event_id)
+        return row.event() if row else None
+
+    async def find_many(self, tx: ReadTx, event_ids: Sequence[EventId]) -> dict[EventId, Event]:
+        """Those of the events that exist."""
+        if not event_ids:
+            return {}
+        sql = f"{SELECT} WHERE e.event_id IN ({placeholders(len(event_ids))})"
+        return {row.event_id: row.event() for row in await tx.fetch(EventRow, sql, *event_ids)}
+
+    async def pdu_parts(self, tx: ReadTx, event_id: EventId) -> tuple[bytes, bytes] | None:
+        """The two stored halves of an event's PDU."""
+        sql = "SELECT json, pdu FROM events WHERE event_id = ?"
+        return await tx.find(tuple[bytes, bytes], sql, event_id)
+
+    async def replace_content(
+        self, tx: WriteTx, event_id: EventId, json: bytes, redacted_by: EventId
+    ) -> None:
+        """Keep only the redacted form of an event."""
+        await tx.execute(
+            "UPDATE events SET json = ?, redacted_by = ? WHERE event_id = ?",
+            json, redacted_by, event_id,
+        )  # fmt: skip
+
+    async def page(
+        self, tx: ReadTx, room_id: RoomId, *, after: int, before: int, backwards: bool, limit: int
+    ) -> list[Event]:
+        """Events with after < position < before, the newest or the oldest first."""
+        order = "DESC" if backwards else "ASC"
+        rows = await tx.scan(
+            EventRow,
+            f"{SELECT} WHERE e.room_id = ? AND e.position > ? AND e.position < ?"
+            f" ORDER BY e.position {order} LIMIT ?",
+            room_id, after, before, limit,
+        )  # fmt: skip
+        return [row.event() for row in rows]
+
+    async def current_state(self, tx: ReadTx, room_id: RoomId) -> list[Event]:
+        """The state events that hold now."""
+        rows = await tx.scan(
+            EventRow,
+            f"SELECT {_COLUMNS} FROM state s JOIN events e ON e.position = s.position"
+            " LEFT JOIN events p ON p.position = e.replaces WHERE s.room_id = ?",
+            room_id,
+        )
+        return [row.event() for row in rows]
+
+    async def state_at(self, tx: ReadTx, room_id: RoomId, position: int) -> list[Event]:
+        """The latest state event of each key up to and including the position."""
+        rows = await tx.scan(
+            EventRow,
+            f"{SELECT} JOIN (SELECT max(position) AS position FROM events WHERE room_id = ?"
+            " AND state_key IS NOT NULL AND position <= ? GROUP BY type, state_key) s"
+            " ON s.position = e.position",
+            room_id, position,
+        )  # fmt: skip
+        return [row.event() for row in rows]
+
+    async def state_event_at(
+        self, tx: ReadTx, room_id: RoomId, key: tuple[str, str], position: int
+    ) -> Event | None:
+        """The state event of one key that held at the position."""
+        row = await tx.find(
+            EventRow,
+            f"{SELECT} WHERE e.room_id = ? AND e.type = ? AND e.state_key = ?"
+            " AND e.position <= ? ORDER BY e.position DESC LIMIT 1",
+            room_id, key[0], key[1], position,
+        )  # fmt: skip
+        return row.event() if row else None
+
+    async def history_of(
+        self, tx: ReadTx, room_id: RoomId, type_: str, state_key: str
+    ) -> list[Event]:
+        """All state events a key ever had, oldest first."""
+        rows = await tx.fetch(
+            EventRow,
+            f"{SELECT} WHERE e.room_id = ? AND e.type = ? AND e.state_key = ? ORDER BY e.position",
+            room_id, type_, state_key,
+        )  # fmt: skip
+        return [row.event() for row in rows]
+
+    async def last(self, tx: ReadTx, room_id: RoomId) -> "Tip | None":
+        """Where the next event is to be added."""
+        return await tx.find(
+            Tip,
+            "SELECT event_id, depth, loud, position FROM events WHERE room_id = ?"
+            " ORDER BY position DESC LIMIT 1",
+            room_id,
+        )
+
+    async def nearest(
+        self, tx: ReadTx, room_id: RoomId, ts: int, *, backwards: bool
+    ) -> list[tuple[EventId, int]]:
+        """Ids and times of the few events nearest to a time, in the given direction."""
+        comparison, order = ("<=", "DESC") if backwards else (">=", "ASC")
+        return await tx.scan(
+            tuple[EventId, int],
+            "SELECT event_id, origin_server_ts FROM events WHERE room_id = ?"
+            f" AND origin_server_ts {comparison} ?"
+            f" ORDER BY origin_server_ts {order}, position {order} LIMIT 20",
+            room_id, ts,
+        )  # fmt: skip
+
+    async def appended(self, tx: ReadTx, after: int, upto: int) -> list[Event]:
+        """What was appended in (after, upto], in order."""
+        rows = await tx.scan(
+            EventRow,
+            f"{SELECT} WHERE e.position > ? AND e.position <= ? ORDER BY e.position",
+            after, upto,
+        )  # fmt: skip
+        return [row.event() for row in rows]
+
+    async def relations(
+        self, tx: ReadTx, event_ids: Iterable[EventId], rel_types: Sequence[str]
+    ) -> list[Event]:
+        """Events of these relation types to any of the events, oldest first."""
+        targets: list[Value] = list(event_ids)
+        if not targets:
+            return []
+        rows = await tx.scan(
+            EventRow,
+            f"{SELECT} WHERE e.relates_to IN ({placeholders(len(targets))})"
+            f" AND e.rel_type IN ({placeholders(len(rel_types))}) ORDER BY e.position",
+            *targets, *rel_types,
+        )  # fmt: skip
+        return [row.event() for row in rows]
+
+
+class Tip(msgspec.Struct, frozen=True, array_like=True):
+    """The last event of a room."""
+
+    event_id: EventId
+    depth: int
+    loud: int
+    position: StreamPosition

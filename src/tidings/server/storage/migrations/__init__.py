@@ -1,0 +1,1 @@
+"""Numbered migrations, run by Alembic at start when the database is behind."""

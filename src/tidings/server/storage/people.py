@@ -1,0 +1,283 @@
+"""What is kept for each user: receipts, read marks, notices, account data, typing, presence."""
+
+import msgspec
+
+from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
+from tidings.rules.stream import (
+    AccountDataChanged,
+    Notice,
+    PresenceChanged,
+    ReceiptMoved,
+    TypingChanged,
+)
+from tidings.server.storage.database import ReadTx, WriteTx
+
+WHOLE_ROOM = ""
+MAIN = "main"
+
+
+class MarkRow(msgspec.Struct, frozen=True, array_like=True):
+    """How far a user has read, in a room or in one thread of it."""
+
+    room_id: RoomId
+    thread_id: str
+    position: StreamPosition
+    loud: int
+
+
+class NoticeRow(msgspec.Struct, frozen=True, array_like=True):
+    """A notice that differs from an ordinary member's."""
+
+    position: StreamPosition
+    user_id: UserId
+    room_id: RoomId
+    thread_id: str
+    notify: int
+    highlight: int
+
+
+_RECEIPT = (
+    "SELECT position, room_id, user_id, receipt_type, thread_id, event_id, event_position, loud, ts"
+    " FROM receipts"
+)
+
+
+class ReceiptRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row of receipts, in the order of the change it stands for."""
+
+    position: StreamPosition
+    room_id: RoomId
+    user_id: UserId
+    receipt_type: str
+    thread_id: str
+    event_id: EventId
+    event_position: StreamPosition
+    loud: int
+    ts: int
+
+    def change(self) -> ReceiptMoved:
+        """The change that this row records."""
+        return ReceiptMoved(
+            self.position, self.room_id, self.user_id, self.receipt_type, self.thread_id,
+            self.event_id, self.event_position, self.loud, self.ts,
+        )  # fmt: skip
+
+
+class PeopleStore:
+    """Verbs on the tables of personal state."""
+
+    async def set_receipt(self, tx: WriteTx, moved: ReceiptMoved) -> None:
+        """Let a receipt stand at its new event."""
+        await tx.execute(
+            "INSERT INTO receipts (room_id, user_id, receipt_type, thread_id, event_id,"
+            " event_position, loud, ts, position) VALUES (?,?,?,?,?,?,?,?,?)"
+            " ON CONFLICT (room_id, user_id, receipt_type, thread_id) DO UPDATE SET"
+            " event_id = excluded.event_id, event_position = excluded.event_position,"
+            " loud = excluded.loud, ts = excluded.ts, position = excluded.position",
+            moved.room_id, moved.user_id, moved.receipt_type, moved.thread_id, moved.event_id,
+            moved.event_position, moved.loud, moved.ts, moved.position,
+        )  # fmt: skip
+
+    async def find_receipt(
+        self, tx: ReadTx, room_id: RoomId, user_id: UserId, receipt_type: str, thread_id: str
+    ) -> ReceiptRow | None:
+        """Where a receipt stands."""
+        return await tx.find(
+            ReceiptRow,
+            f"{_RECEIPT} WHERE room_id = ? AND user_id = ? AND receipt_type = ? AND thread_id = ?",
+            room_id, user_id, receipt_type, thread_id,
+        )  # fmt: skip
+
+    async def receipts_changed(self, tx: ReadTx, after: int, upto: int) -> list[ReceiptMoved]:
+        """Receipts that moved in (after, upto]."""
+        sql = f"{_RECEIPT} WHERE position > ? AND position <= ?"
+        return [row.change() for row in await tx.scan(ReceiptRow, sql, after, upto)]
+
+    async def receipts_of_member(
+        self, tx: ReadTx, user_id: UserId, after: int, upto: int
+    ) -> list[ReceiptMoved]:
+        """Receipts that moved in (after, upto] in the rooms a user has joined."""
+        rows = await tx.scan(
+            ReceiptRow,
+            "SELECT r.position, r.room_id, r.user_id, r.receipt_type, r.thread_id, r.event_id,"
+            " r.event_position, r.loud, r.ts FROM members m JOIN receipts r"
+            " ON r.room_id = m.room_id WHERE m.user_id = ? AND m.membership = 'join'"
+            " AND r.position > ? AND r.position <= ?",
+            user_id, after, upto,
+        )  # fmt: skip
+        return [row.change() for row in rows]
+
+    async def set_mark(self, tx: WriteTx, user_id: UserId, mark: MarkRow) -> None:
+        """Note how far a user has read; a mark never goes back."""
+        await tx.execute(
+            "INSERT INTO read_marks (user_id, room_id, thread_id, position, loud)"
+            " VALUES (?,?,?,?,?) ON CONFLICT (user_id, room_id, thread_id) DO UPDATE SET"
+            " position = excluded.position, loud = excluded.loud"
+            " WHERE excluded.position > read_marks.position",
+            user_id, mark.room_id, mark.thread_id, mark.position, mark.loud,
+        )  # fmt: skip
+
+    async def marks(self, tx: ReadTx, user_id: UserId) -> list[MarkRow]:
+        """All read marks of a user."""
+        sql = "SELECT room_id, thread_id, position, loud FROM read_marks WHERE user_id = ?"
+        return await tx.scan(MarkRow, sql, user_id)
+
+    async def thread_counts(self, tx: ReadTx, user_id: UserId) -> list[tuple[RoomId, str, int]]:
+        """Unread events in threads of the rooms a user has joined: (room, thread, position)."""
+        return await tx.scan(
+            tuple[RoomId, str, int],
+            "SELECT e.room_id, e.thread_id, e.position FROM members m JOIN events e"
+            " ON e.room_id = m.room_id AND e.thread_id IS NOT NULL AND e.position > m.entered"
+            " AND e.position > coalesce((SELECT max(position) FROM read_marks r"
+            " WHERE r.user_id = m.user_id AND r.room_id = m.room_id"
+            " AND (r.thread_id = '' OR r.thread_id = e.thread_id)), 0)"
+            " WHERE m.user_id = ? AND m.membership = 'join' AND e.is_loud = 1 AND e.sender <> ?",
+            user_id, user_id,
+        )  # fmt: skip
+
+    async def add_notices(
+        self, tx: WriteTx, room_id: RoomId, position: int, thread_id: str, notices: list[Notice]
+    ) -> None:
+        """Note whom an event notifies otherwise than an ordinary member."""
+        await tx.execute_many(
+            "INSERT INTO notices (user_id, room_id, position, thread_id, notify, highlight)"
+            " VALUES (?,?,?,?,?,?)",
+            [
+                (each.user_id, room_id, position, thread_id, int(each.notify), int(each.highlight))
+                for each in notices
+            ],
+        )
+
+    async def notices_of(self, tx: ReadTx, user_id: UserId) -> list[NoticeRow]:
+        """The notices kept for a user."""
+        return await tx.scan(
+            NoticeRow,
+            "SELECT position, user_id, room_id, thread_id, notify, highlight FROM notices"
+            " WHERE user_id = ? ORDER BY position",
+            user_id,
+        )
+
+    async def notices_changed(self, tx: ReadTx, after: int, upto: int) -> list[NoticeRow]:
+        """Notices of the events in (after, upto]."""
+        return await tx.scan(
+            NoticeRow,
+            "SELECT position, user_id, room_id, thread_id, notify, highlight FROM notices"
+            " WHERE position > ? AND position <= ?",
+            after, upto,
+        )  # fmt: skip
+
+    async def set_account_data(self, tx: WriteTx, changed: AccountDataChanged) -> None:
+        """Replace one type of a user's account data."""
+        await tx.execute(
+            "INSERT INTO account_data (user_id, room_id, type, content, position)"
+            " VALUES (?,?,?,?,?) ON CONFLICT (user_id, room_id, type) DO UPDATE SET"
+            " content = excluded.content, position = excluded.position",
+            changed.user_id, changed.room_id, changed.type, changed.content, changed.position,
+        )  # fmt: skip
+
+    async def find_account_data(
+        self, tx: ReadTx, user_id: UserId, room_id: str, type_: str
+    ) -> bytes | None:
+        """One type of a user's account data; `room_id` is empty for global data."""
+        return await tx.find_value(
+            bytes,
+            "SELECT content FROM account_data WHERE user_id = ? AND room_id = ? AND type = ?",
+            user_id, room_id, type_,
+        )  # fmt: skip
+
+    async def account_data_of(
+        self, tx: ReadTx, user_id: UserId, after: int, upto: int
+    ) -> list[AccountDataChanged]:
+        """A user's account data that changed in (after, upto], global and for rooms."""
+        return await tx.scan(
+            AccountDataRow,
+            "SELECT position, user_id, room_id, type, content FROM account_data"
+            " WHERE user_id = ? AND position > ? AND position <= ?",
+            user_id, after, upto,
+        )  # fmt: skip
+
+    async def account_data_changed(
+        self, tx: ReadTx, after: int, upto: int
+    ) -> list[AccountDataChanged]:
+        """Everybody's account data that changed in (after, upto]."""
+        return await tx.scan(
+            AccountDataRow,
+            "SELECT position, user_id, room_id, type, content FROM account_data"
+            " WHERE position > ? AND position <= ?",
+            after, upto,
+        )  # fmt: skip
+
+    async def users_with(self, tx: ReadTx, type_: str) -> list[tuple[UserId, bytes]]:
+        """Everybody who has global account data of a type."""
+        return await tx.scan(
+            tuple[UserId, bytes],
+            "SELECT user_id, content FROM account_data WHERE room_id = '' AND type = ?",
+            type_,
+        )
+
+    async def set_typing(self, tx: WriteTx, changed: TypingChanged) -> None:
+        """Note that a user types until a time, or no longer."""
+        await tx.execute(
+            "INSERT INTO typing (room_id, user_id, until_ts, position) VALUES (?,?,?,?)"
+            " ON CONFLICT (room_id, user_id) DO UPDATE SET until_ts = excluded.until_ts,"
+            " position = excluded.position",
+            changed.room_id, changed.user_id, changed.until_ts, changed.position,
+        )  # fmt: skip
+
+    async def typing_changed(self, tx: ReadTx, after: int, upto: int) -> list[TypingChanged]:
+        """Typing that changed in (after, upto]."""
+        return await tx.scan(
+            TypingRow,
+            "SELECT position, room_id, user_id, until_ts FROM typing"
+            " WHERE position > ? AND position <= ?",
+            after, upto,
+        )  # fmt: skip
+
+    async def typing_until(self, tx: ReadTx, now_ms: int) -> list[TypingChanged]:
+        """Everybody who is typing."""
+        return await tx.scan(
+            TypingRow,
+            "SELECT position, room_id, user_id, until_ts FROM typing WHERE until_ts > ?",
+            now_ms,
+        )
+
+    async def set_presence(self, tx: WriteTx, changed: PresenceChanged) -> None:
+        """Replace a user's presence."""
+        await tx.execute(
+            "INSERT INTO presence (user_id, presence, status_msg, last_active_ts, position)"
+            " VALUES (?,?,?,?,?) ON CONFLICT (user_id) DO UPDATE SET presence = excluded.presence,"
+            " status_msg = excluded.status_msg, last_active_ts = excluded.last_active_ts,"
+            " position = excluded.position",
+            changed.user_id, changed.presence, changed.status_msg, changed.last_active_ts,
+            changed.position,
+        )  # fmt: skip
+
+    async def find_presence(self, tx: ReadTx, user_id: UserId) -> PresenceChanged | None:
+        """A user's presence."""
+        return await tx.find(
+            PresenceRow,
+            "SELECT position, user_id, presence, status_msg, last_active_ts FROM presence"
+            " WHERE user_id = ?",
+            user_id,
+        )
+
+    async def presence_changed(self, tx: ReadTx, after: int, upto: int) -> list[PresenceChanged]:
+        """Presence that changed in (after, upto]."""
+        return await tx.scan(
+            PresenceRow,
+            "SELECT position, user_id, presence, status_msg, last_active_ts FROM presence"
+            " WHERE position > ? AND position <= ?",
+            after, upto,
+        )  # fmt: skip
+
+
+class AccountDataRow(AccountDataChanged, frozen=True, array_like=True):
+    """The change, read from a row."""
+
+
+class TypingRow(TypingChanged, frozen=True, array_like=True):
+    """The change, read from a row."""
+
+
+class PresenceRow(PresenceChanged, frozen=True, array_like=True):
+    """The change, read from a row."""
