@@ -26,6 +26,8 @@ class EventAppended(msgspec.Struct, frozen=True):
     position: StreamPosition
     event: Event
     notices: tuple[Notice, ...] = ()
+    redacted: Event | None = None
+    """The redacted form of the event that this one redacts."""
 
 
 class ReceiptMoved(msgspec.Struct, frozen=True):

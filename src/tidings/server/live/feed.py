@@ -138,3 +138,9 @@ class Feed:
         for user_id in found:
             for listener in tuple(listeners.get(user_id, ())):
                 listener.wake()
+
+    def wake_if(self, concerns: Callable[[UserId], bool]) -> None:
+        """Wake everybody listened for whom the question is answered with yes."""
+        for user_id in [user_id for user_id in self._listeners if concerns(user_id)]:
+            for listener in tuple(self._listeners.get(user_id, ())):
+                listener.wake()

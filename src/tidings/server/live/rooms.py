@@ -13,6 +13,8 @@ from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
 from tidings.protocol.room_versions import RoomVersion, get_room_version
 from tidings.rules import push
 from tidings.rules.power_levels import PowerLevels, creators_of
+from tidings.rules.stream import EventAppended
+from tidings.server.live.feed import Feed
 from tidings.server.storage.database import ReadTx, WriteTx
 from tidings.server.storage.events import EventStore, Tip
 from tidings.server.storage.rooms import RoomStore
@@ -190,9 +192,10 @@ class PendingRoom:
 class Rooms:
     """The rooms held in memory."""
 
-    def __init__(self, rooms: RoomStore, events: EventStore) -> None:
+    def __init__(self, rooms: RoomStore, events: EventStore, feed: Feed) -> None:
         self._rooms = rooms
         self._events = events
+        self._feed = feed
         self._held: OrderedDict[RoomId, Room] = OrderedDict()
         self._weight = 0
 
@@ -200,16 +203,13 @@ class Rooms:
         """The room, if it is in memory."""
         return self._held.get(room_id)
 
-    async def load(self, tx: ReadTx, room_id: RoomId, upto: int) -> Room | None:
-        """The room's replica, read from the database where memory does not hold it.
-
-        `upto` is the position this process has applied; what the snapshot holds
-        beyond it will be applied later and must not be taken up twice.
-        """
+    async def load(self, tx: ReadTx, room_id: RoomId) -> Room | None:
+        """The room's replica, read from the database where memory does not hold it."""
         room = self._held.get(room_id)
         if room is not None:
             self._held.move_to_end(room_id)
             return room
+        started = self._feed.position
         row = await self._rooms.find(tx, room_id)
         tip = await self._events.last(tx, room_id) if row else None
         if row is None or tip is None:
@@ -223,16 +223,14 @@ class Rooms:
             event.content.get("history_visibility") not in ("shared", "world_readable")
             for event in history
         )
-        if room_id not in self._held and tip.position <= upto:
-            self._hold(room)
-        return self._held.get(room_id, room)
+        return self._hold_current(room, started)
 
     async def for_update(self, tx: WriteTx, room_id: RoomId) -> PendingRoom | None:
         """The room for a recipe, with what earlier recipes of its group did to it."""
         pending = tx.pending.get(room_id)
         if isinstance(pending, PendingRoom):
             return pending
-        base = await self.load(tx, room_id, tx.position)
+        base = await self.load(tx, room_id)
         if base is None:
             return None
         fresh = PendingRoom(base)
@@ -274,6 +272,19 @@ class Rooms:
         """Forget everything; it will be read again."""
         self._held.clear()
         self._weight = 0
+
+    def _hold_current(self, room: Room, started: int) -> Room:
+        """Keep what was read, with what was committed while it was being read."""
+        held = self._held.get(room.room_id)
+        if held is not None:
+            return held
+        if started < self._feed.floor:
+            return room
+        self._hold(room)
+        for change in self._feed.after(started):
+            if isinstance(change, EventAppended) and change.event.room_id == room.room_id:
+                self.apply(change.event)
+        return room
 
     def _hold(self, room: Room) -> None:
         self._held[room.room_id] = room

@@ -1,0 +1,94 @@
+"""The committed present: every replica, and the one place that moves them all forward."""
+
+from collections.abc import Iterable, Sequence
+
+from tidings.protocol.ids import RoomId, UserId
+from tidings.rules.stream import (
+    AccountDataChanged,
+    Change,
+    EventAppended,
+    PresenceChanged,
+    ReceiptMoved,
+    RoomForgotten,
+    SessionChanged,
+    TypingChanged,
+)
+from tidings.server.live.feed import Feed
+from tidings.server.live.presence import Presence
+from tidings.server.live.rooms import MEMBER, Rooms
+from tidings.server.live.typing import Typing
+from tidings.server.live.users import Users
+
+
+class Present:
+    """Applies committed changes: first all replicas, then the feed, then the waking."""
+
+    def __init__(
+        self, feed: Feed, rooms: Rooms, users: Users, typing: Typing, presence: Presence
+    ) -> None:
+        self.feed = feed
+        self.rooms = rooms
+        self.users = users
+        self.typing = typing
+        self.presence = presence
+
+    def publish(self, changes: Sequence[Change], position: int) -> None:
+        """Show what a commit changed."""
+        for change in changes:
+            self._apply(change)
+        self.feed.append(changes, position)
+        for change in changes:
+            self._wake_for(change)
+        self.feed.tell_watchers(changes)
+
+    def reset(self, position: int) -> None:
+        """Forget all that is held; too much was changed elsewhere to follow it."""
+        self.rooms.clear()
+        self.users.clear()
+        self.feed.reset(position)
+
+    def _apply(self, change: Change) -> None:
+        match change:
+            case EventAppended():
+                if change.redacted is not None:
+                    self.rooms.redact(change.redacted)
+                self.rooms.apply(change.event)
+            case TypingChanged():
+                self.typing.apply(change)
+            case PresenceChanged():
+                self.presence.apply(change)
+            case _:
+                pass
+        self.users.apply(change)
+
+    def _wake_for(self, change: Change) -> None:
+        match change:
+            case EventAppended():
+                self._wake_room(change.event.room_id)
+                if change.event.type == MEMBER and change.event.state_key is not None:
+                    self.feed.wake((UserId(change.event.state_key),), 1)
+            case ReceiptMoved(receipt_type="m.read") | TypingChanged():
+                self._wake_room(change.room_id)
+            case ReceiptMoved() | AccountDataChanged() | SessionChanged() | RoomForgotten():
+                self.feed.wake((change.user_id,), 1)
+            case PresenceChanged():
+                self._wake(self._acquaintances(change.user_id))
+
+    def _wake(self, users: Iterable[UserId]) -> None:
+        people = set(users)
+        self.feed.wake(people, len(people))
+
+    def _wake_room(self, room_id: RoomId) -> None:
+        room = self.rooms.held(room_id)
+        if room is not None:
+            self.feed.wake(room.joined, len(room.joined))
+            return
+        self.feed.wake_if(lambda user_id: self._is_joined(user_id, room_id))
+
+    def _is_joined(self, user_id: UserId, room_id: RoomId) -> bool:
+        view = self.users.held(user_id)
+        return view is None or room_id in view.joined
+
+    def _acquaintances(self, user_id: UserId) -> set[UserId]:
+        view = self.users.held(user_id)
+        return self.presence.seen_by(view) if view else {user_id}
