@@ -99,7 +99,7 @@ async def test_a_put_is_repeated_after_a_broken_connection_and_server_errors() -
 
 async def test_a_post_is_not_repeated_when_it_may_have_been_carried_out() -> None:
     http, wire, _ = connection(httpx.ReadError("gone"), OK)
-    with pytest.raises(NetworkError, match="cannot reach http://hs.example"):
+    with pytest.raises(NetworkError, match="cannot reach"):
         await http.post("/x", {}, JsonObject)
     assert len(wire.requests) == 1
 

@@ -108,14 +108,15 @@ class Http:
     @property
     def user_id(self) -> UserId:
         """Our user id; raises when there is no login."""
-        return self._require_login().user_id
+        return self.require_login().user_id
 
     @property
     def device_id(self) -> DeviceId:
         """Our device id; raises when there is no login."""
-        return self._require_login().device_id
+        return self.require_login().device_id
 
-    def _require_login(self) -> Login:
+    def require_login(self) -> Login:
+        """The login of a connection that has one."""
         if self.login is None:
             raise RuntimeError("this connection has no login")
         return self.login

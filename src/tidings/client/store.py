@@ -6,6 +6,7 @@ Places: the XDG base directory specification.
 """
 
 import os
+import sys
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -14,10 +15,8 @@ from urllib.parse import quote
 
 import msgspec
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # COMPAT(Windows): one command at a time is the person's own care there
-    fcntl = None  # type: ignore[assignment]
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -71,7 +70,7 @@ def locked(path: Path) -> Generator[None, None, None]:
     """Keep other commands from changing the file meanwhile."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("wb") as file:
-        if fcntl:
+        if sys.platform != "win32":  # there, one command at a time is the person's own care
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

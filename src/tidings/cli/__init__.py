@@ -1,0 +1,1 @@
+"""The command line: prints, reads, and asks `client/` for everything else."""
