@@ -1,0 +1,1 @@
+"""What Tidings costs, measured beside Synapse on the same machine and interpreter."""
