@@ -22,11 +22,8 @@ from tidings.protocol.errors import BadJson
         ('{"a": null}', '{"a":null}'),
         ('{"a": -0}', '{"a":0}'),
         (
-            '{"auth": {"success": true, "mxid": "@john.doe:example.com", "profile": '
-            '{"display_name": "John Doe", "three_pids": [{"medium": "email", '
-            '"address": "john.doe@example.org"}]}}}',
-            '{"auth":{"mxid":"@john.doe:example.com","profile":{"display_name":"John Doe",'
-            '"three_pids":[{"address":"john.doe@example.org","medium":"email"}]},"success":true}}',
+            '{"auth": {"success": true, "three_pids": [{"medium": "email", "address": "a@b"}]}}',
+            '{"auth":{"success":true,"three_pids":[{"address":"a@b","medium":"email"}]}}',
         ),
     ],
 )
@@ -49,10 +46,10 @@ def test_decodes_to_the_same_value(value: object) -> None:
 
 
 @pytest.mark.parametrize("number", [1.5, 1.0, -0.0, math.inf, INTEGER_MAX + 1, -INTEGER_MAX - 1])
-@pytest.mark.parametrize("shape", [lambda n: n, lambda n: {"a": n}, lambda n: {"a": ["x", n]}])
-def test_refuses_numbers_that_others_may_read_differently(number, shape) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(BadJson):
-        check_canonical(shape(number))
+def test_refuses_numbers_that_others_may_read_differently(number: float) -> None:
+    for value in (number, {"a": number}, {"a": ["x", {"b": number}]}):
+        with pytest.raises(BadJson):
+            check_canonical(value)
 
 
 def _nested(depth: int) -> object:

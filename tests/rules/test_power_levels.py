@@ -1,5 +1,6 @@
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests import json_values
 from tests.rules.fakes import ALICE, BOB, V10, V11, V12, event
@@ -70,7 +71,7 @@ def test_creators(version: RoomVersion, content: JsonObject, creators: set[str])
 KEYS = ["users", "events", "notifications", "users_default", "ban", "invite", "kick"]
 
 
-@given(json_values.st.dictionaries(json_values.st.sampled_from(KEYS), json_values.values))
+@given(st.dictionaries(st.sampled_from(KEYS), json_values.values))
 def test_reading_is_total(content: JsonObject) -> None:
     for version in ROOM_VERSIONS.values():
         levels = PowerLevels.parse(content, version, CREATORS)
