@@ -2,6 +2,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.client.wire import connection, refusal
 from tests.homeserver import Homeserver
 from tidings.client.backoff import ENDLESS_PATIENCE, Patience
 from tidings.client.errors import (
@@ -13,53 +14,9 @@ from tidings.client.errors import (
     NotFound,
     RateLimited,
 )
-from tidings.client.http import Http, Login, Request, Surroundings, v3
+from tidings.client.http import Http, Login, Request, v3
 from tidings.protocol.events import JsonObject
 from tidings.protocol.ids import DeviceId, UserId
-
-Answer = httpx.Response | Exception
-
-
-class Wire(httpx.AsyncBaseTransport):
-    """Gives prepared answers, one after another, and remembers the requests."""
-
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self.requests.append(request)
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Watch:
-    """A clock that only sleeping moves."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sleeps: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
-
-    def surroundings(self, wire: Wire) -> Surroundings:
-        return Surroundings(wire, self.sleep, lambda: self.now, lambda: 1.0)
-
-
-def refusal(status: int, errcode: str, **extra: object) -> httpx.Response:
-    return httpx.Response(status, json={"errcode": errcode, "error": "no", **extra})
-
-
-def connection(*answers: Answer, patience: Patience | None = None) -> tuple[Http, Wire, Watch]:
-    wire, watch = Wire(*answers), Watch()
-    login = Login("secret", UserId("@ann:example.org"), DeviceId("DEV"))
-    http = Http("http://hs.example", login, patience, watch.surroundings(wire))
-    return http, wire, watch
-
 
 OK = httpx.Response(200, json={"ok": True})
 
