@@ -61,7 +61,7 @@ class Room:
         self.visibility_changed = False
         """Whether the history was ever anything but open to all members."""
 
-    def get(self, type: str, state_key: str) -> Event | None:  # noqa: A002 - the spec's noun
+    def get(self, type: str, state_key: str) -> Event | None:
         """The state event of a key."""
         return self.state.get((type, state_key))
 
@@ -132,7 +132,7 @@ class PendingRoom:
         self.version = base.version
         self.tip = base.tip
 
-    def get(self, type: str, state_key: str) -> Event | None:  # noqa: A002 - the spec's noun
+    def get(self, type: str, state_key: str) -> Event | None:
         """The state event of a key."""
         return self._delta.get((type, state_key)) or self._base.state.get((type, state_key))
 
@@ -237,12 +237,14 @@ class Rooms:
         tx.pending[room_id] = fresh
         return fresh
 
-    def new(self, tx: WriteTx, room_id: RoomId, version: RoomVersion) -> PendingRoom:
-        """A room that a recipe is creating; it has no event yet."""
-        base = Room(room_id, version, Tip(EventId(""), 0, 0, StreamPosition(0)))
-        fresh = PendingRoom(base)
-        tx.pending[room_id] = fresh
-        return fresh
+    def new(self, room_id: RoomId, version: RoomVersion) -> PendingRoom:
+        """A room that a recipe is creating; it has no event, and perhaps no id, yet."""
+        return PendingRoom(Room(room_id, version, Tip(EventId(""), 0, 0, StreamPosition(0))))
+
+    def name(self, tx: WriteTx, room: PendingRoom, room_id: RoomId) -> None:
+        """Show a new room to the recipes after it, by the id its first event gave it."""
+        room.room_id = room_id
+        tx.pending[room_id] = room
 
     def apply(self, event: Event) -> None:
         """Take up a committed event."""

@@ -95,6 +95,16 @@ class RoomStore:
             user_id,
         )
 
+    async def is_joined_to_any(
+        self, tx: ReadTx, user_id: UserId, room_ids: Sequence[RoomId]
+    ) -> bool:
+        """Whether the user is in one of the rooms."""
+        sql = (
+            "SELECT 1 FROM members WHERE user_id = ? AND membership = 'join'"
+            f" AND room_id IN ({','.join('?' * len(room_ids))}) LIMIT 1"
+        )
+        return await tx.find_value(int, sql, user_id, *room_ids) is not None
+
     async def forgotten(
         self, tx: ReadTx, after: int, upto: int
     ) -> list[tuple[StreamPosition, UserId, RoomId]]:
