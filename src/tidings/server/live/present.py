@@ -1,6 +1,7 @@
 """The committed present: every replica, and the one place that moves them all forward."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from tidings.protocol.ids import RoomId, UserId
 from tidings.rules.stream import (
@@ -18,14 +19,32 @@ from tidings.server.live.presence import Presence
 from tidings.server.live.rooms import MEMBER, Rooms
 from tidings.server.live.typing import Typing
 from tidings.server.live.users import Users
+from tidings.server.storage.database import ReadTx
+from tidings.server.storage.people import PeopleStore
+
+
+class Follower(Protocol):
+    """Something held in memory that changes may make stale."""
+
+    def apply(self, change: Change) -> None: ...
+    def clear(self) -> None: ...
 
 
 class Present:
     """Applies committed changes: first all replicas, then the feed, then the waking."""
 
-    def __init__(
-        self, feed: Feed, rooms: Rooms, users: Users, typing: Typing, presence: Presence
+    def __init__(  # noqa: PLR0913, PLR0917 - the replicas, by name
+        self,
+        people: PeopleStore,
+        feed: Feed,
+        rooms: Rooms,
+        users: Users,
+        typing: Typing,
+        presence: Presence,
+        sessions: Follower,
     ) -> None:
+        self._people = people
+        self._sessions = sessions
         self.feed = feed
         self.rooms = rooms
         self.users = users
@@ -41,10 +60,16 @@ class Present:
             self._wake_for(change)
         self.feed.tell_watchers(changes)
 
-    def reset(self, position: int) -> None:
-        """Forget all that is held; too much was changed elsewhere to follow it."""
+    async def reset(self, tx: ReadTx, position: int) -> None:
+        """Begin anew from a snapshot: at the start, and when too much changed to follow it."""
         self.rooms.clear()
         self.users.clear()
+        self._sessions.clear()
+        await self.users.start(tx)
+        for typing in await self._people.typing_changed(tx, 0, position):
+            self.typing.apply(typing)
+        for presence in await self._people.presence_changed(tx, 0, position):
+            self.presence.apply(presence)
         self.feed.reset(position)
 
     def _apply(self, change: Change) -> None:
@@ -57,6 +82,8 @@ class Present:
                 self.typing.apply(change)
             case PresenceChanged():
                 self.presence.apply(change)
+            case SessionChanged():
+                self._sessions.apply(change)
             case _:
                 pass
         self.users.apply(change)

@@ -248,9 +248,9 @@ class Users:
             member = self._held.get(UserId(event.state_key))
             if member is not None:
                 member.take_member_event(event.room_id, event.position, membership_of(event))
-                place = member.places[event.room_id]
-                if place.entered == event.position:
-                    place.loud = event.loud
+                entered = member.places[event.room_id]
+                if entered.entered == event.position:
+                    entered.loud = event.loud
         sender = self._held.get(event.sender)
         place = sender.places.get(event.room_id) if sender else None
         thread = event.thread_id or MAIN

@@ -170,8 +170,8 @@ class Database:
         self.publish: Callable[[Sequence[Change], int], None] = lambda _changes, _position: None
         self.read_changes: Callable[[ReadTx, int, int], Awaitable[list[Change] | None]] | None = None
         """Reads what other processes committed in (after, upto]; None when that is too much."""
-        self.reset: Callable[[int], None] = lambda _position: None
-        """Called instead of `publish` when there is too much to catch up with."""
+        self.reset: Callable[[ReadTx, int], Awaitable[None]] | None = None
+        """Called instead of `publish` at the start, and when there is too much to catch up with."""
 
     @property
     def kind(self) -> str:
@@ -184,7 +184,8 @@ class Database:
         async with self.read() as tx:
             sql = "SELECT position FROM stream WHERE id = 1"
             self.position = await tx.find_value(int, sql) or 0
-        self.reset(self.position)
+            if self.reset is not None:
+                await self.reset(tx, self.position)
         self._task = asyncio.create_task(self._run(), name="group commit")
         await self._driver.listen(self._heard)
 
@@ -283,11 +284,12 @@ class Database:
 
     def _heard(self, position: int) -> None:
         if position > self.position:
-            task = asyncio.ensure_future(self._follow())
+            task = asyncio.ensure_future(self.catch_up())
             self._followers.add(task)
             task.add_done_callback(self._followers.discard)
 
-    async def _follow(self) -> None:
+    async def catch_up(self) -> None:
+        """Publish what other processes have committed, without waiting to be told of it."""
         async with self._applying, self.read() as tx:
             position = await tx.find_value(int, "SELECT position FROM stream WHERE id = 1") or 0
             if position > self.position:
@@ -298,7 +300,7 @@ class Database:
         if self.read_changes is not None:
             changes = await self.read_changes(tx, self.position, position)
         self.position = position
-        if changes is None:
-            self.reset(position)
-        else:
+        if changes is not None:
             self.publish(changes, position)
+        elif self.reset is not None:
+            await self.reset(tx, position)

@@ -1,0 +1,121 @@
+"""`python -m tidings.server serve|admin`: the server's own command line."""
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvicorn
+
+from tidings.server.app import Server
+from tidings.server.config import Config, ConfigError, load_config
+from tidings.server.http.connection import HttpConnection
+from tidings.server.http.websocket import SocketProtocol
+from tidings.server.storage.database import StorageError
+
+KEEP_ALIVE_S = 75
+BACKLOG = 2048
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["admin"]:
+        from tidings.server import admin  # noqa: PLC0415 - the server need not load it
+
+        return admin.main(arguments[1:])
+    if arguments[:1] != ["serve"]:
+        print("usage: python -m tidings.server serve|admin …", file=sys.stderr)
+        return 2
+    return serve(arguments[1:])
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """`tidings serve`: run the homeserver until it is told to stop."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        config = load_config(options.config, os.environ, _flags(options))
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(config))
+    except (ConfigError, StorageError) as error:
+        print(f"tidings serve: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tidings serve", description="Run the homeserver.",
+        epilog="Every setting can also stand in the file or in a TIDINGS_… variable.",
+    )  # fmt: skip
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="settings in TOML (tidings admin config example)")
+    add("--data", dest="data_dir", metavar="DIR", help="where the database and keys are kept")
+    add("--host", help="the address to listen on (127.0.0.1)")
+    add("--port", type=int, help="the port to listen on (8008; 0: any free one)")
+    add("--server-name", dest="server_name", help="the name in user ids: @alice:SERVER_NAME")
+    add("--database", help="postgresql://… instead of SQLite in the data folder")
+    add("--dev", action="store_true", default=None,
+        help="for tests on loopback: open registration, no limits, cheap passwords")  # fmt: skip
+    return parser
+
+
+def _flags(options: argparse.Namespace) -> dict[str, object]:
+    return {name: value for name, value in vars(options).items() if name != "config"}
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one (it does not exist for Windows)."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(config: Config) -> int:
+    sock = _bound_socket(config)
+    async with AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        server = Server(config)
+        stack.push_async_callback(server.close)
+        await server.start()
+        SocketProtocol.opener = server.socket_opener
+        settings = uvicorn.Config(
+            server.asgi, http=HttpConnection, ws=SocketProtocol, lifespan="off",  # type: ignore[arg-type]
+            access_log=False, log_config=None, server_header=False, backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        host, port = sock.getsockname()[:2]
+        print(f"Tidings is ready: {config.public_url or f'http://{host}:{port}'}", flush=True)
+        await uvicorn.Server(settings).serve(sockets=[sock])
+    return 0
+
+
+def _bound_socket(config: Config) -> socket.socket:
+    """The listening socket; raises ConfigError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    sock = socket.socket(family)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((config.host, config.port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror}; "
+            "choose another with --port"
+        ) from error
+    sock.listen(BACKLOG)
+    return sock
+
+
+if __name__ == "__main__":
+    sys.exit(main())

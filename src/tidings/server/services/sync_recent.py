@@ -1,0 +1,351 @@
+"""An incremental sync out of memory: no query, and bytes that its readers share.
+
+It covers what happens all the time (events, receipts, typing, account data,
+presence in rooms one stays in) and hands the rest to the stored way: joining,
+being invited, leaving. Both ways give the same answer; a property test holds
+them to it.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+import msgspec
+
+from tidings.protocol.events import Event
+from tidings.protocol.ids import RoomId, UserId
+from tidings.protocol.tokens import format_token
+from tidings.rules import sync
+from tidings.rules.presentation import View, client_event
+from tidings.rules.stream import (
+    AccountDataChanged,
+    EventAppended,
+    PresenceChanged,
+    ReceiptMoved,
+    RoomForgotten,
+    TypingChanged,
+)
+from tidings.server.live.present import Present
+from tidings.server.live.rooms import MEMBER, Room
+from tidings.server.live.users import UserView
+from tidings.server.services.sync_request import Devices, SyncRequest
+
+SHARED_MAX = 512
+
+
+class Outcome(Enum):
+    """Why there is no answer out of memory."""
+
+    NOTHING = 0
+    STORED = 1
+    """The news is of a kind that needs the database."""
+
+
+class _News(msgspec.Struct):
+    """What happened in one room."""
+
+    events: list[Event]
+    receipts: list[ReceiptMoved]
+    account_data: list[AccountDataChanged]
+    typing: bool = False
+    own_receipt: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not (
+            self.events or self.receipts or self.account_data or self.typing or self.own_receipt
+        )
+
+
+class _Gathered(msgspec.Struct):
+    rooms: dict[RoomId, _News]
+    account_data: list[AccountDataChanged]
+    presence: dict[UserId, PresenceChanged]
+
+    def room(self, room_id: RoomId) -> _News:
+        """The news of a room."""
+        news = self.rooms.get(room_id)
+        if news is None:
+            news = self.rooms[room_id] = _News([], [], [])
+        return news
+
+
+class RecentSync:
+    """Reads the feed for one user."""
+
+    def __init__(self, present: Present, devices: Devices, now_ms: Callable[[], int]) -> None:
+        self._present = present
+        self._devices = devices
+        self._now_ms = now_ms
+        self._shared: dict[tuple[RoomId, int, int, int, int], bytes] = {}
+
+    def read(self, view: UserView, request: SyncRequest, after: int) -> bytes | Outcome:
+        """The answer with what is new after a position, or why there is none."""
+        gathered = self._gather(view, request, after)
+        if isinstance(gathered, Outcome):
+            return gathered
+        joined: dict[RoomId, bytes] = {}
+        members: set[tuple[RoomId, UserId]] = set()
+        for room_id, news in gathered.rooms.items():
+            room = self._present.rooms.held(room_id)
+            if room is None:
+                return Outcome.STORED
+            if not request.filter.room.allows_room(room_id):
+                continue
+            body = self._room(view, request, room, news, members)
+            if body is not None:
+                joined[room_id] = body
+        position = self._present.feed.position
+        update = sync.Update(
+            next_batch=format_token(position),
+            joined=joined,
+            account_data=self._account_data(request, gathered.account_data),
+            presence=self._presence(view, request, gathered.presence),
+        )
+        if not update.has_news:
+            return Outcome.NOTHING
+        if request.lazy:
+            self._devices.sent(request, members, position)
+        return sync.assemble(update)
+
+    def _gather(self, view: UserView, request: SyncRequest, after: int) -> _Gathered | Outcome:
+        changes = self._present.feed.after(after)
+        if not changes:
+            return Outcome.NOTHING
+        gathered = _Gathered({}, [], {})
+        joined, user_id = view.joined, request.user_id
+        for change in changes:
+            kind = type(change)
+            if kind is EventAppended:
+                event = change.event  # type: ignore[union-attr]
+                if event.type == MEMBER and event.state_key == user_id:
+                    place = view.places[event.room_id]
+                    if place.membership != "join" or place.entered > after:
+                        return Outcome.STORED
+                if event.room_id in joined:
+                    gathered.room(event.room_id).events.append(event)
+            elif isinstance(change, ReceiptMoved):
+                self._gather_receipt(gathered, joined, user_id, change)
+            elif isinstance(change, TypingChanged):
+                if change.room_id in joined:
+                    gathered.room(change.room_id).typing = True
+            elif isinstance(change, AccountDataChanged):
+                if change.user_id == user_id:
+                    self._gather_account_data(gathered, joined, change)
+            elif isinstance(change, PresenceChanged):
+                gathered.presence[change.user_id] = change
+            elif isinstance(change, RoomForgotten):
+                continue
+        return gathered
+
+    @staticmethod
+    def _gather_receipt(
+        gathered: _Gathered, joined: set[RoomId], user_id: UserId, change: ReceiptMoved
+    ) -> None:
+        if change.room_id not in joined:
+            return
+        is_own = change.user_id == user_id
+        if change.receipt_type == "m.read.private" and not is_own:
+            return
+        news = gathered.room(change.room_id)
+        news.receipts.append(change)
+        news.own_receipt |= is_own
+
+    @staticmethod
+    def _gather_account_data(
+        gathered: _Gathered, joined: set[RoomId], change: AccountDataChanged
+    ) -> None:
+        if not change.room_id:
+            gathered.account_data.append(change)
+        elif change.room_id in joined:
+            gathered.room(change.room_id).account_data.append(change)
+
+    def _room(
+        self,
+        view: UserView,
+        request: SyncRequest,
+        room: Room,
+        news: _News,
+        members: set[tuple[RoomId, UserId]],
+    ) -> bytes | None:
+        events = self._shown(view, request, news.events)
+        ephemeral = self._ephemeral(request, room, news)
+        account_data = [
+            sync.assemble_account_data(each.type, each.content)
+            for each in latest_of_type(news.account_data)
+            if request.filter.room.account_data.passes_type(each.type)
+        ]
+        if not (events or ephemeral or account_data or news.own_receipt):
+            return None
+        limit = request.events_max
+        timeline = events[-limit:] if limit else []
+        state = self._state(request, room, events, timeline, members)
+        changed_members = any(event.type == MEMBER for event in news.events)
+        name = b"state_after" if request.state_after else b"state"
+        parts = [
+            self._timeline(request, room, events, timeline),
+            sync.assemble_events(name, state),
+            sync.assemble_events(b"account_data", account_data),
+            sync.assemble_events(b"ephemeral", ephemeral),
+            sync.assemble_counts(counts_of(view, request, room.room_id, room.tip.loud)),
+        ]
+        if changed_members:
+            summary = sync.summary_of(len(room.joined), len(room.invited), heroes_of(room, view))
+            parts.append(b'"summary":' + msgspec.json.encode(summary))
+        return b"{" + b",".join(parts) + b"}"
+
+    @staticmethod
+    def _shown(view: UserView, request: SyncRequest, events: list[Event]) -> list[Event]:
+        chosen = request.filter.room.timeline
+        if not view.ignored and chosen.is_everything:
+            return events
+        return [
+            event
+            for event in events
+            if chosen.passes(event)
+            and (event.sender not in view.ignored or event.state_key is not None)
+        ]
+
+    def _timeline(
+        self, request: SyncRequest, room: Room, events: list[Event], timeline: list[Event]
+    ) -> bytes:
+        """The timeline; members of a room who see the same events share its bytes."""
+        if not timeline:
+            token = format_token(self._present.feed.position)
+            return sync.assemble_timeline(sync.Timeline((), limited=bool(events), prev_batch=token))
+        user_id, device_id = request.user_id, request.device_id
+        is_own = any(
+            event.sender == user_id and event.device_id == device_id for event in timeline
+        )
+        first, last = timeline[0].position, timeline[-1].position
+        key = (room.room_id, first, last, len(timeline), len(events) - len(timeline))
+        body = None if is_own else self._shared.get(key)
+        if body is None:
+            shown = View(user_id, device_id, self._now_ms(), room_id=False)
+            body = sync.assemble_timeline(
+                sync.Timeline(
+                    [client_event(event, shown) for event in timeline],
+                    limited=len(events) > len(timeline),
+                    prev_batch=format_token(first - 1),
+                )
+            )
+            if not is_own:
+                if len(self._shared) >= SHARED_MAX:
+                    self._shared.clear()
+                self._shared[key] = body
+        return body
+
+    def _state(
+        self,
+        request: SyncRequest,
+        room: Room,
+        events: list[Event],
+        timeline: list[Event],
+        members: set[tuple[RoomId, UserId]],
+    ) -> list[bytes]:
+        """State the timeline does not show, and members it makes one want to know."""
+        state: list[Event] = []
+        if request.state_after:
+            state = sync.state_between(events, -1, 2**62)
+        elif len(events) > len(timeline):
+            first = timeline[0].position if timeline else 2**62
+            state = sync.state_between(events, -1, first)
+        if request.lazy:
+            state += self._unknown_members(request, room, timeline, members)
+        if not state:
+            return []
+        shown = View(request.user_id, request.device_id, self._now_ms(), room_id=False)
+        chosen = request.filter.room.state
+        return [client_event(event, shown) for event in state if chosen.passes(event)]
+
+    def _unknown_members(
+        self,
+        request: SyncRequest,
+        room: Room,
+        timeline: Sequence[Event],
+        members: set[tuple[RoomId, UserId]],
+    ) -> list[Event]:
+        found = []
+        redundant = request.filter.room.state.include_redundant_members
+        for event in timeline:
+            key = (room.room_id, event.sender)
+            if key in members or (not redundant and self._devices.is_known(request, *key)):
+                continue
+            members.add(key)
+            member = room.get(MEMBER, event.sender)
+            if member is not None and member not in timeline:
+                found.append(member)
+        return found
+
+    def _ephemeral(self, request: SyncRequest, room: Room, news: _News) -> list[bytes]:
+        if not (news.typing or news.receipts):
+            return []
+        chosen = request.filter.room.ephemeral
+        if not chosen.allows_room(room.room_id):
+            return []
+        ephemeral = []
+        if news.typing and chosen.passes_type("m.typing"):
+            ephemeral.append(sync.assemble_typing(self._present.typing.users_in(room.room_id)))
+        if news.receipts and chosen.passes_type("m.receipt"):
+            receipts = sync.assemble_receipts(latest_receipts(news.receipts), request.user_id)
+            if receipts is not None:
+                ephemeral.append(receipts)
+        return ephemeral
+
+    @staticmethod
+    def _account_data(request: SyncRequest, changes: list[AccountDataChanged]) -> list[bytes]:
+        chosen = request.filter.account_data
+        return [
+            sync.assemble_account_data(each.type, each.content)
+            for each in latest_of_type(changes)
+            if chosen.passes_type(each.type)
+        ]
+
+    def _presence(
+        self, view: UserView, request: SyncRequest, changes: dict[UserId, PresenceChanged]
+    ) -> list[bytes]:
+        if not changes:
+            return []
+        seen, now = self._present.presence.seen_by(view), self._now_ms()
+        chosen = request.filter.presence
+        return [
+            sync.assemble_presence(change, now)
+            for user_id, change in changes.items()
+            if user_id in seen and chosen.passes_type("m.presence", user_id)
+        ]
+
+
+def latest_of_type(changes: Sequence[AccountDataChanged]) -> list[AccountDataChanged]:
+    """Of each type only the last change counts."""
+    return list({change.type: change for change in changes}.values())
+
+
+def latest_receipts(receipts: Sequence[ReceiptMoved]) -> list[ReceiptMoved]:
+    """Of each receipt only where it stands last."""
+    return list(
+        {(each.user_id, each.receipt_type, each.thread_id): each for each in receipts}.values()
+    )
+
+
+def counts_of(view: UserView, request: SyncRequest, room_id: RoomId, loud: int) -> sync.Counts:
+    """The unread counts as the filter wants them: threads apart or added up."""
+    main, threads = view.unread(room_id, loud), view.unread_threads(room_id)
+    if request.filter.room.timeline.unread_thread_notifications:
+        each = {name: (n.notifications, n.highlights) for name, n in threads.items()}
+        return sync.Counts(main.notifications, main.highlights, each)
+    return sync.Counts(
+        main.notifications + sum(each.notifications for each in threads.values()),
+        main.highlights + sum(each.highlights for each in threads.values()),
+    )
+
+
+def heroes_of(room: Room, view: UserView) -> list[UserId] | None:
+    """Whom a room without a name is called after; None for a room with one."""
+    for type_ in ("m.room.name", "m.room.canonical_alias"):
+        if room.get(type_, "") is not None:
+            return None
+    others = [user_id for user_id in (*room.joined, *room.invited) if user_id != view.user_id]
+    if not others:
+        others = [
+            UserId(key) for type_, key in room.state if type_ == MEMBER and key != view.user_id
+        ]
+    return others[:5]
