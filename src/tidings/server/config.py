@@ -73,6 +73,11 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether guest accounts may be made."""
 
 
+class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    access_token_ms: int = 300_000
+    """How long an access token lasts for clients that can refresh it; others' do not expire."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_name: str = "localhost"
     """The name in user ids, @alice:server_name. It can never be changed afterwards."""
@@ -90,6 +95,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For tests and benchmarks on loopback only: no limits, open registration, cheap passwords."""
     default_room_version: str = "11"
     """The version of new rooms: 10, 11 or 12 (some clients in use do not know 12)."""
+    user_directory: str = "everyone"
+    """Whom a search for people finds: `everyone` on this server, or only who is in `shared_rooms`
+    with the searcher and in rooms that are open to all."""
     publish_rooms: str = "admins"
     """Who may list rooms in the directory: `everyone` or `admins`."""
     log_requests: bool = False
@@ -99,6 +107,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     presence: Presence = Presence()
     passwords: Passwords = Passwords()
     registration: Registration = Registration()
+    sessions: Sessions = Sessions()
 
     @property
     def database_url(self) -> str:
@@ -172,6 +181,7 @@ def _checked(config: Config) -> Config:
     choices = {
         "registration.mode": (config.registration.mode, ("open", "token", "closed")),
         "publish_rooms": (config.publish_rooms, ("everyone", "admins")),
+        "user_directory": (config.user_directory, ("everyone", "shared_rooms")),
         "default_room_version": (config.default_room_version, ("10", "11", "12")),
     }
     for name, (value, allowed) in choices.items():

@@ -24,8 +24,9 @@ from tidings.protocol.errors import (
 )
 from tidings.server.http.connection import SCOPE_KEY, LostHooks
 from tidings.server.http.limits import RateLimiter
-from tidings.server.http.request import Headers, Request, Requester, Response
+from tidings.server.http.request import Headers, Request, Response
 from tidings.server.http.routing import Route, Router
+from tidings.server.live.sessions import Requester
 
 log = logging.getLogger("tidings.http")
 
@@ -50,8 +51,11 @@ _encode = msgspec.json.Encoder().encode
 class Authenticator(Protocol):
     """Turns a token into who holds it."""
 
-    async def requester_of(self, token: str) -> Requester:
-        """Who holds the token; raises UnknownToken and the like."""
+    async def requester_of(self, token: str, address: str = "") -> Requester:
+        """Who holds the token; raises UnknownToken and UserLocked."""
+
+    async def holder_of(self, token: str, address: str = "") -> Requester:
+        """Who holds the token, locked or not; raises UnknownToken."""
 
 
 class HttpApp:
@@ -105,12 +109,13 @@ class HttpApp:
     async def _authenticate(self, request: Request, route: Route) -> None:
         if route.auth == "none":
             return
-        token = _token_of(request)
+        token = token_of(request)
         if token is None:
             if route.auth == "maybe":
                 return
             raise MissingToken("An access token is needed")
-        requester = await self._sessions.requester_of(token)
+        find = self._sessions.holder_of if route.auth == "locked" else self._sessions.requester_of
+        requester = await find(token, request.address)
         if requester.is_guest and route.auth == "user":
             raise GuestAccessForbidden("Guests may not do this")
         request.requester = requester
@@ -158,7 +163,7 @@ def _request_of(scope: Scope) -> Request:
     return request
 
 
-def _token_of(request: Request) -> str | None:
+def token_of(request: Request) -> str | None:
     header = request.header(b"authorization")
     if header is not None and header[:7].lower() == "bearer ":
         return header[7:].strip()

@@ -8,8 +8,8 @@ import msgspec
 
 from tidings.protocol.errors import BadJson, InvalidParam, MissingParam, MissingToken, NotJson
 from tidings.protocol.events import JsonObject
-from tidings.protocol.ids import DeviceId, UserId
 from tidings.server.http.connection import LostHooks
+from tidings.server.live.sessions import Requester
 
 T = TypeVar("T")
 Headers: TypeAlias = list[tuple[bytes, bytes]]
@@ -17,16 +17,6 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 JSON_DEPTH_MAX = 200
-
-
-class Requester(msgspec.Struct, frozen=True):
-    """Who is asking: the proof that a token was checked."""
-
-    user_id: UserId
-    device_id: DeviceId
-    is_guest: bool = False
-    is_admin: bool = False
-    token_hash: bytes = b""
 
 
 class Response(msgspec.Struct, frozen=True):

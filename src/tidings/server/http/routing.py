@@ -22,7 +22,8 @@ class Route(msgspec.Struct, frozen=True):
     """An endpoint and how it is reached.
 
     `auth`: `user` demands a token of a full account, `guest` takes guests as
-    well, `maybe` looks at a token where there is one, `none` ignores it.
+    well, `locked` even accounts that are locked, `maybe` looks at a token where
+    there is one, `none` ignores it.
     `limit`: the rate limit it counts against.
     """
 
