@@ -1,11 +1,26 @@
 """The composition root: builds every object once, by name, visibly."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from secrets import token_hex
+from secrets import token_hex, token_urlsafe
 
+import msgspec
+
+from tidings.protocol.events import JsonObject
+from tidings.protocol.filters import Filter, parse_filter
+from tidings.protocol.ids import UserId
+from tidings.rules.stream import AccountDataChanged
+from tidings.server.api import (
+    login,
+    registration,
+    rooms_create,
+    rooms_membership,
+    rooms_send,
+    sync,
+    sync_socket,
+)
 from tidings.server.config import Config
 from tidings.server.http.app import HttpApp
 from tidings.server.http.limits import RateLimiter
@@ -14,12 +29,29 @@ from tidings.server.live.feed import Feed
 from tidings.server.live.presence import Presence
 from tidings.server.live.present import Present
 from tidings.server.live.rooms import Rooms
+from tidings.server.live.sessions import Sessions
 from tidings.server.live.typing import Typing
 from tidings.server.live.users import Users
+from tidings.server.services.credentials import Credentials
+from tidings.server.services.devices import Devices
+from tidings.server.services.directory import Directory
+from tidings.server.services.logins import Logins
+from tidings.server.services.membership import Membership
+from tidings.server.services.passwords import Passwords
+from tidings.server.services.registration import Registration
+from tidings.server.services.rooms import RoomCreator
 from tidings.server.services.signing import ServerSigner, new_private_key
+from tidings.server.services.sync import Sync
+from tidings.server.services.sync_recent import RecentSync
+from tidings.server.services.sync_request import Devices as SyncDevices
+from tidings.server.services.sync_stored import StoredSync
 from tidings.server.services.timeline import Timeline
+from tidings.server.services.user_interactive import UserInteractive
+from tidings.server.storage.accounts import AccountStore
+from tidings.server.storage.auth_sessions import AuthSessionStore
 from tidings.server.storage.changes import ChangeReader
-from tidings.server.storage.database import Database, Driver
+from tidings.server.storage.database import Database, Driver, ReadTx
+from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore
 from tidings.server.storage.migrate import ensure_newest
 from tidings.server.storage.people import PeopleStore
@@ -27,6 +59,42 @@ from tidings.server.storage.postgresql import PostgresDriver
 from tidings.server.storage.rooms import RoomStore
 from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
+from tidings.server.storage.sync import SyncStore
+
+
+class InlineFilters:
+    """TODO(#2): replaced by services/filters."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Filter] = {}
+
+    async def resolve(self, user_id: UserId, text: str) -> Filter:
+        """Inline filters only."""
+        del user_id
+        if text not in self._known:
+            self._known[text] = parse_filter(msgspec.json.decode(text))
+        return self._known[text]
+
+
+class NoPresence:
+    """TODO(#2): replaced by services/presence."""
+
+    def seen(self, user_id: UserId, presence: str) -> None:
+        """Nothing."""
+
+
+async def no_profiles(tx: ReadTx, users: Sequence[UserId]) -> Mapping[UserId, JsonObject]:
+    """TODO(#2): replaced by services/profiles."""
+    del tx, users
+    return {}
+
+
+def initial_account_data(
+    user_id: UserId, changes: list[AccountDataChanged]
+) -> list[AccountDataChanged]:
+    """TODO(#2): replaced by services/account_data."""
+    del user_id
+    return changes
 
 
 def now_ms() -> int:
@@ -63,12 +131,13 @@ class Server:
 
     def _build_stores(self) -> None:
         self.events, self.room_store, self.people = EventStore(), RoomStore(), PeopleStore()
+        self.account_store, self.device_store = AccountStore(), DeviceStore()
         self.feed = Feed()
         self.rooms = Rooms(self.room_store, self.events, self.feed)
         self.users = Users(self.people, self.room_store, self.rooms, self.feed)
         self.presence = Presence(self.rooms, self.config.presence.room_members_max)
         self.typing = Typing()
-        self.sessions = Sessions(self.db, self.accounts, self._now_ms)
+        self.sessions = Sessions(self.db, self.device_store, self._now_ms)
         self.present = Present(
             self.people, self.feed, self.rooms, self.users, self.typing, self.presence,
             self.sessions,
@@ -78,16 +147,55 @@ class Server:
         self.db.reset = self.present.reset
 
     def _build_services(self, signer: ServerSigner) -> HttpApp:
-        config = self.config
-        timeline = Timeline(
-            self.db, self.events, self.room_store, self.people, self.rooms, self.users, signer,
-            self._now_ms,
-        )  # fmt: skip
-        limiter = RateLimiter(config.rate_limits)
-        routes: list[Route] = []
-        app = HttpApp(Router(routes), self.sessions, limiter, config.limits.request_bytes_max)
+        config, now = self.config, self._now_ms
+        self.limiter = RateLimiter(config.rate_limits)
+        self.timeline = Timeline(
+            self.db, self.events, self.room_store, self.people, self.rooms, self.users, signer, now
+        )
+        routes = [*self._account_routes(), *self._room_routes(), *self._sync_routes()]
+        app = HttpApp(Router(routes), self.sessions, self.limiter, config.limits.request_bytes_max)
         app.log_requests = config.log_requests
         return app
+
+    def _account_routes(self) -> list[Route]:
+        config, db, now = self.config, self.db, self._now_ms
+        name = config.server_name
+        passwords = Passwords(config.passwords)
+        devices = Devices(db, self.device_store, config.sessions.access_token_ms, now)
+        credentials = Credentials(db, self.account_store, passwords, name, self.limiter.take)
+        registering = Registration(db, self.account_store, devices, passwords, name, now)
+        uia = UserInteractive(db, AuthSessionStore(), credentials, registering, now)
+        logins = Logins(db, self.account_store, self.device_store, devices, credentials, now)
+        return [
+            *registration.routes(registering, uia, config.registration),
+            *login.routes(logins, devices, uia),
+        ]
+
+    def _room_routes(self) -> list[Route]:
+        config, db, now = self.config, self.db, self._now_ms
+        membership = Membership(
+            db, self.room_store, self.rooms, self.timeline, no_profiles, config.server_name
+        )
+        creator = RoomCreator(
+            db, self.room_store, self.rooms, self.timeline, no_profiles, config,
+            lambda: token_urlsafe(18), now,
+        )  # fmt: skip
+        return [
+            *rooms_create.routes(creator),
+            *rooms_membership.routes(membership, Directory(db, self.room_store)),
+            *rooms_send.routes(self.timeline),
+        ]
+
+    def _sync_routes(self) -> list[Route]:
+        synced, now = SyncDevices(), self._now_ms
+        stored = StoredSync(
+            self.db, SyncStore(), self.people, self.present, synced, initial_account_data, now
+        )
+        recent = RecentSync(self.present, synced, now)
+        service = Sync(self.db, self.feed, self.users, synced, recent, stored)
+        reader = sync.SyncReader(InlineFilters(), NoPresence(), self.config.limits)
+        self.socket_opener = sync_socket.opener(service, self.feed, reader, self.sessions)
+        return sync.routes(service, reader)
 
 
 def _driver_of(config: Config) -> Driver:

@@ -7,8 +7,9 @@ from tidings.protocol.filters import Filter
 from tidings.protocol.ids import UserId
 from tidings.protocol.tokens import parse_token
 from tidings.server.config import Limits
-from tidings.server.http.request import Request, Requester, Response
+from tidings.server.http.request import Request, Response
 from tidings.server.http.routing import V3, Route
+from tidings.server.live.sessions import Requester
 from tidings.server.services.sync import Sync
 from tidings.server.services.sync_request import SyncRequest
 
