@@ -209,7 +209,7 @@ class Rooms:
         if room is not None:
             self._held.move_to_end(room_id)
             return room
-        started = self._feed.position
+        started = await tx.snapshot_position()
         row = await self._rooms.find(tx, room_id)
         tip = await self._events.last(tx, room_id) if row else None
         if row is None or tip is None:

@@ -1,6 +1,6 @@
 """Adding events to rooms: authorise, place, hash, sign, append, publish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -110,6 +110,7 @@ class Timeline:
         )
         event = await self._append(tx, room, command, redacted)
         await self._events.replace_content(tx, target.event_id, json, event.event_id)
+        await self._people.delete_notices_at(tx, target.position)
         current = room.get(target.type, target.state_key) if target.state_key is not None else None
         if current is not None and current.event_id == target.event_id:
             room.replace_state(msgspec.structs.replace(redacted, redacted_by=event.event_id))
@@ -153,7 +154,7 @@ class Timeline:
             is_loud = push.is_loud(event, context)
             counts = is_loud and event.thread_id is None
             event = msgspec.structs.replace(event, is_loud=is_loud, loud=tip.loud + counts)
-            notices = self._notices(room, event, context)
+            notices = self._notices(tx, room, event, context)
         await self._store(tx, event, built.pdu, tip.depth + 1)
         await self._note_reading(tx, event, notices)
         room.add(event)
@@ -194,9 +195,7 @@ class Timeline:
             unsigned=unsigned,
         )
 
-    async def _thread_of(
-        self, tx: WriteTx, room_id: RoomId, relates_to: EventId
-    ) -> EventId | None:
+    async def _thread_of(self, tx: WriteTx, room_id: RoomId, relates_to: EventId) -> EventId | None:
         """The thread that a reaction or an edit belongs to, through what it relates to."""
         target: EventId | None = relates_to
         for _ in range(THREAD_HOPS_MAX):
@@ -221,35 +220,47 @@ class Timeline:
         thread = event.thread_id or MAIN
         mark = MarkRow(event.room_id, thread, event.position, event.loud)
         await self._people.set_mark(tx, event.sender, mark)
+        if self._users.has_notices(event.sender, event.room_id):
+            await self._people.delete_read_notices(tx, event.sender, mark)
         if notices:
             await self._people.add_notices(tx, event.room_id, event.position, thread, notices)
 
-    def _notices(self, room: PendingRoom, event: Event, context: RoomContext) -> list[Notice]:
-        """Members with rules of their own, and those of default rules who are named."""
-        joined = room.joined
+    def _notices(
+        self, tx: WriteTx, room: PendingRoom, event: Event, context: RoomContext
+    ) -> list[Notice]:
+        """Explicit members whom the event notifies, and those of default rules who are named."""
+        joined, rules = room.joined, self._users.explicit_rules(tx)
+        notices = []
+        for user_id in _common(rules, joined):
+            if self._users.is_ignored(event.sender, by=user_id):
+                continue
+            actions = _evaluate(room, event, context, (user_id, rules[user_id]))
+            if actions.notify:
+                notices.append(Notice(user_id, notify=True, highlight=actions.highlight))
         named = push.mentioned(event)
         if named is None:
             named = frozenset(push.names_in(event, room.name_index()))
-        notices = []
-        for user_id in self._users.explicit_members(joined):
-            actions = self._evaluate(room, event, context, user_id)
-            if actions.notify:
-                notices.append(Notice(user_id, notify=True, highlight=actions.highlight))
-        everyone = joined if push.mentions_room(event, context) else named
-        for user_id in everyone:
-            if user_id not in joined or self._users.rules_of(user_id) is not None:
+        for user_id in joined if push.mentions_room(event, context) else named:
+            if user_id not in joined or user_id in rules:
                 continue
-            actions = self._evaluate(room, event, context, user_id)
+            actions = _evaluate(room, event, context, (user_id, default_rules_of(user_id)))
             if actions.highlight:
                 notices.append(Notice(user_id, notify=actions.notify, highlight=True))
         return notices
 
-    def _evaluate(
-        self, room: PendingRoom, event: Event, context: RoomContext, user_id: UserId
-    ) -> push.Actions:
-        rules = self._users.rules_of(user_id) or default_rules_of(user_id)
-        member = Recipient(user_id, display_name_of(room.get(MEMBER, user_id)))
-        return push.evaluate(event, rules, member, context)
+
+def _common(rules: Mapping[UserId, push.Ruleset], joined: dict[UserId, None]) -> list[UserId]:
+    if len(rules) < len(joined):
+        return [user_id for user_id in rules if user_id in joined]
+    return [user_id for user_id in joined if user_id in rules]
+
+
+def _evaluate(
+    room: PendingRoom, event: Event, context: RoomContext, whom: tuple[UserId, push.Ruleset]
+) -> push.Actions:
+    user_id, rules = whom
+    member = Recipient(user_id, display_name_of(room.get(MEMBER, user_id)))
+    return push.evaluate(event, rules, member, context)
 
 
 def _context(room: PendingRoom, event: Event) -> RoomContext:
@@ -259,8 +270,6 @@ def _context(room: PendingRoom, event: Event) -> RoomContext:
 
 def check_transaction_id(txn_id: str) -> str:
     """A transaction id that can be kept; raises InvalidParam."""
-    if not txn_id or len(txn_id) > 255:  # noqa: PLR2004 - as long as any other id
+    if not txn_id or len(txn_id) > 255:
         raise InvalidParam("A transaction id must have between 1 and 255 characters")
     return txn_id
-
-

@@ -94,6 +94,10 @@ class ReadTx:
             return None
         return msgspec.convert(rows[0][0], kind)
 
+    async def snapshot_position(self) -> int:
+        """The last position that the snapshot shows; not always the one published last."""
+        return await self.find_value(int, "SELECT position FROM stream WHERE id = 1") or 0
+
 
 class WriteTx(ReadTx):
     """The transaction that a group of recipes shares."""
@@ -182,8 +186,7 @@ class Database:
         """Connect; raises StorageError with a sentence that says what to do."""
         await self._driver.open()
         async with self.read() as tx:
-            sql = "SELECT position FROM stream WHERE id = 1"
-            self.position = await tx.find_value(int, sql) or 0
+            self.position = await tx.snapshot_position()
             if self.reset is not None:
                 await self.reset(tx, self.position)
         self._task = asyncio.create_task(self._run(), name="group commit")
@@ -291,7 +294,7 @@ class Database:
     async def catch_up(self) -> None:
         """Publish what other processes have committed, without waiting to be told of it."""
         async with self._applying, self.read() as tx:
-            position = await tx.find_value(int, "SELECT position FROM stream WHERE id = 1") or 0
+            position = await tx.snapshot_position()
             if position > self.position:
                 await self._catch_up(tx, position)
 

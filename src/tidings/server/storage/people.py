@@ -34,11 +34,17 @@ class NoticeRow(msgspec.Struct, frozen=True, array_like=True):
     thread_id: str
     notify: int
     highlight: int
+    is_loud: int
+    """Whether the event notifies an ordinary member too."""
 
 
 _RECEIPT = (
     "SELECT position, room_id, user_id, receipt_type, thread_id, event_id, event_position, loud, ts"
     " FROM receipts"
+)
+_NOTICE = (
+    "SELECT n.position, n.user_id, n.room_id, n.thread_id, n.notify, n.highlight, e.is_loud"
+    " FROM notices n JOIN events e ON e.position = n.position"
 )
 
 
@@ -131,9 +137,35 @@ class PeopleStore:
             " AND e.position > coalesce((SELECT max(position) FROM read_marks r"
             " WHERE r.user_id = m.user_id AND r.room_id = m.room_id"
             " AND (r.thread_id = '' OR r.thread_id = e.thread_id)), 0)"
-            " WHERE m.user_id = ? AND m.membership = 'join' AND e.is_loud = 1 AND e.sender <> ?",
+            " WHERE m.user_id = ? AND m.membership = 'join' AND e.is_loud = 1 AND e.sender <> ?"
+            " AND e.redacted_by IS NULL ORDER BY e.position",
             user_id, user_id,
         )  # fmt: skip
+
+    async def redacted_unread(self, tx: ReadTx, user_id: UserId) -> list[tuple[RoomId, int]]:
+        """Redacted events that the counts of loud events hold after the user's read marks."""
+        return await tx.scan(
+            tuple[RoomId, int],
+            "SELECT e.room_id, e.position FROM members m JOIN events e"
+            " ON e.room_id = m.room_id AND e.redacted_by IS NOT NULL AND e.position > m.entered"
+            " AND e.position > coalesce((SELECT max(position) FROM read_marks r"
+            " WHERE r.user_id = m.user_id AND r.room_id = m.room_id"
+            " AND r.thread_id IN ('', 'main')), 0)"
+            " WHERE m.user_id = ? AND m.membership = 'join' AND e.is_loud = 1"
+            " AND e.thread_id IS NULL",
+            user_id,
+        )
+
+    async def loud_of_rooms(self, tx: ReadTx, user_id: UserId) -> dict[RoomId, int]:
+        """How many loud events each room has that the user has joined."""
+        rows = await tx.scan(
+            tuple[RoomId, int],
+            "SELECT m.room_id, (SELECT e.loud FROM events e WHERE e.room_id = m.room_id"
+            " ORDER BY e.position DESC LIMIT 1) FROM members m"
+            " WHERE m.user_id = ? AND m.membership = 'join'",
+            user_id,
+        )
+        return dict(rows)
 
     async def add_notices(
         self, tx: WriteTx, room_id: RoomId, position: int, thread_id: str, notices: list[Notice]
@@ -148,12 +180,47 @@ class PeopleStore:
             ],
         )
 
+    async def add_loud_notices(
+        self, tx: WriteTx, user_id: UserId, room_id: RoomId, after: int, limit: int
+    ) -> None:
+        """Note the newest loud events of a main timeline one by one for a user."""
+        await tx.execute(
+            "INSERT INTO notices (user_id, room_id, position, thread_id, notify, highlight)"
+            " SELECT CAST(? AS TEXT), room_id, position, 'main', 1, 0 FROM events"
+            " WHERE room_id = ? AND position > ? AND is_loud = 1 AND thread_id IS NULL"
+            " AND redacted_by IS NULL ORDER BY position DESC LIMIT ?"
+            " ON CONFLICT (user_id, room_id, position) DO NOTHING",
+            user_id, room_id, after, limit,
+        )  # fmt: skip
+
+    async def add_thread_notices(
+        self, tx: WriteTx, user_id: UserId, events: list[tuple[RoomId, int, str]]
+    ) -> None:
+        """Note loud events of threads one by one for a user: room, position, thread."""
+        await tx.execute_many(
+            "INSERT INTO notices (user_id, room_id, position, thread_id, notify, highlight)"
+            " VALUES (?,?,?,?,1,0) ON CONFLICT (user_id, room_id, position) DO NOTHING",
+            [(user_id, *event) for event in events],
+        )
+
+    async def delete_read_notices(self, tx: WriteTx, user_id: UserId, mark: MarkRow) -> None:
+        """Drop what a mark has passed."""
+        of_thread = "" if mark.thread_id == WHOLE_ROOM else " AND thread_id = ?"
+        thread = () if mark.thread_id == WHOLE_ROOM else (mark.thread_id,)
+        await tx.execute(
+            f"DELETE FROM notices WHERE user_id = ? AND room_id = ? AND position <= ?{of_thread}",
+            user_id, mark.room_id, mark.position, *thread,
+        )  # fmt: skip
+
+    async def delete_notices_at(self, tx: WriteTx, position: StreamPosition) -> None:
+        """Drop everybody's notices of an event."""
+        await tx.execute("DELETE FROM notices WHERE position = ?", position)
+
     async def notices_of(self, tx: ReadTx, user_id: UserId) -> list[NoticeRow]:
         """The notices kept for a user."""
         return await tx.scan(
             NoticeRow,
-            "SELECT position, user_id, room_id, thread_id, notify, highlight FROM notices"
-            " WHERE user_id = ? ORDER BY position",
+            f"{_NOTICE} WHERE n.user_id = ? ORDER BY n.position",
             user_id,
         )
 
@@ -161,8 +228,7 @@ class PeopleStore:
         """Notices of the events in (after, upto]."""
         return await tx.scan(
             NoticeRow,
-            "SELECT position, user_id, room_id, thread_id, notify, highlight FROM notices"
-            " WHERE position > ? AND position <= ?",
+            f"{_NOTICE} WHERE n.position > ? AND n.position <= ?",
             after, upto,
         )  # fmt: skip
 
