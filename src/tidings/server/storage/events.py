@@ -1,18 +1,30 @@
 """The events table: a room's one line of history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from tidings.protocol.events import Event, JsonObject
 from tidings.protocol.ids import DeviceId, EventId, RoomId, StreamPosition, UserId
-from tidings.server.storage.database import ReadTx, Value, WriteTx
+from tidings.server.storage.database import ReadTx, WriteTx
 
-_COLUMNS = """e.position, e.event_id, e.room_id, e.type, e.state_key, e.sender,
+COLUMNS = """e.position, e.event_id, e.room_id, e.type, e.state_key, e.sender,
     e.origin_server_ts, e.json, e.replaces, e.relates_to, e.rel_type, e.thread_id,
     e.redacted_by, e.loud, e.is_loud, e.device_id, e.txn_id, p.json, p.event_id, p.sender"""
-SELECT = f"SELECT {_COLUMNS} FROM events e LEFT JOIN events p ON p.position = e.replaces"
+SELECT = f"SELECT {COLUMNS} FROM events e LEFT JOIN events p ON p.position = e.replaces"
 """An event and the state event it replaced, which is shown in its unsigned part."""
+
+
+_VISIBILITY = "history_visibility"
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events of a room to read: those between two positions, neither included."""
+
+    after: int = -1
+    before: int
+    backwards: bool
+    limit: int
 
 
 class EventRow(msgspec.Struct, frozen=True, array_like=True):
@@ -78,8 +90,20 @@ class _RawContent(msgspec.Struct):
     content: msgspec.Raw
 
 
+class _Redacts(msgspec.Struct):
+    redacts: EventId | None = None
+
+
+_decode_redacts = msgspec.json.Decoder(_Redacts).decode
 _decode_content = msgspec.json.Decoder(_Content).decode
 _decode_raw_content = msgspec.json.Decoder(_RawContent).decode
+
+
+def redacts_of(event: Event) -> EventId | None:
+    """The event that a redaction names; the client format names it beside the content too."""
+    if event.type != "m.room.redaction":
+        return None
+    return _decode_redacts(event.json).redacts
 
 
 def replaced_unsigned(content: bytes, event_id: EventId, sender: UserId) -> bytes:
@@ -141,20 +165,19 @@ class EventStore:
     ) -> None:
         """Keep only the redacted form of an event."""
         await tx.execute(
-            "UPDATE events SET json = ?, redacted_by = ? WHERE event_id = ?",
+            "UPDATE events SET json = ?, redacted_by = ?, relates_to = NULL, rel_type = NULL"
+            " WHERE event_id = ?",
             json, redacted_by, event_id,
         )  # fmt: skip
 
-    async def page(
-        self, tx: ReadTx, room_id: RoomId, *, after: int, before: int, backwards: bool, limit: int
-    ) -> list[Event]:
-        """Events with after < position < before, the newest or the oldest first."""
-        order = "DESC" if backwards else "ASC"
+    async def page(self, tx: ReadTx, room_id: RoomId, span: "Span") -> list[Event]:
+        """A stretch of a room's history, the newest or the oldest first."""
+        order = "DESC" if span.backwards else "ASC"
         rows = await tx.scan(
             EventRow,
             f"{SELECT} WHERE e.room_id = ? AND e.position > ? AND e.position < ?"
             f" ORDER BY e.position {order} LIMIT ?",
-            room_id, after, before, limit,
+            room_id, span.after, span.before, span.limit,
         )  # fmt: skip
         return [row.event() for row in rows]
 
@@ -162,7 +185,7 @@ class EventStore:
         """The state events that hold now."""
         rows = await tx.scan(
             EventRow,
-            f"SELECT {_COLUMNS} FROM state s JOIN events e ON e.position = s.position"
+            f"SELECT {COLUMNS} FROM state s JOIN events e ON e.position = s.position"
             " LEFT JOIN events p ON p.position = e.replaces WHERE s.room_id = ?",
             room_id,
         )
@@ -176,6 +199,22 @@ class EventStore:
             " AND state_key IS NOT NULL AND position <= ? GROUP BY type, state_key) s"
             " ON s.position = e.position",
             room_id, position,
+        )  # fmt: skip
+        return [row.event() for row in rows]
+
+    async def state_of_keys_at(
+        self, tx: ReadTx, room_id: RoomId, keys: Sequence[tuple[str, str]], position: int
+    ) -> list[Event]:
+        """The state events that some keys had at the position."""
+        if not keys:
+            return []
+        pairs = ",".join(["(?,?)"] * len(keys))
+        rows = await tx.scan(
+            EventRow,
+            f"{SELECT} JOIN (SELECT max(position) AS position FROM events WHERE room_id = ?"
+            f" AND state_key IS NOT NULL AND (type, state_key) IN (VALUES {pairs})"
+            " AND position <= ? GROUP BY type, state_key) s ON s.position = e.position",
+            room_id, *(part for key in keys for part in key), position,
         )  # fmt: skip
         return [row.event() for row in rows]
 
@@ -202,6 +241,27 @@ class EventStore:
         )  # fmt: skip
         return [row.event() for row in rows]
 
+    async def sight_history(
+        self, tx: ReadTx, room_id: RoomId, user_id: UserId
+    ) -> list[tuple[StreamPosition, str, str]]:
+        """Position, type and value of all that decides what of a room a user may see, in order.
+
+        The values are those of `m.room.history_visibility` and of the user's membership.
+        """
+        rows = await tx.fetch(
+            tuple[StreamPosition, str, bytes],
+            "SELECT position, type, json FROM events WHERE room_id = ?"
+            " AND type = 'm.room.history_visibility' AND state_key = '' UNION ALL"
+            " SELECT position, type, json FROM events WHERE room_id = ?"
+            " AND type = 'm.room.member' AND state_key = ? ORDER BY 1",
+            room_id, room_id, user_id,
+        )  # fmt: skip
+        key = {"m.room.member": "membership"}
+        return [
+            (position, type_, str(_decode_content(json).content.get(key.get(type_, _VISIBILITY))))
+            for position, type_, json in rows
+        ]
+
     async def last(self, tx: ReadTx, room_id: RoomId) -> "Tip | None":
         """Where the next event is to be added."""
         return await tx.find(
@@ -211,17 +271,15 @@ class EventStore:
             room_id,
         )
 
-    async def nearest(
-        self, tx: ReadTx, room_id: RoomId, ts: int, *, backwards: bool
-    ) -> list[tuple[EventId, int]]:
-        """Ids and times of the few events nearest to a time, in the given direction."""
-        comparison, order = ("<=", "DESC") if backwards else (">=", "ASC")
-        return await tx.scan(
-            tuple[EventId, int],
-            "SELECT event_id, origin_server_ts FROM events WHERE room_id = ?"
-            f" AND origin_server_ts {comparison} ?"
-            f" ORDER BY origin_server_ts {order}, position {order} LIMIT 20",
-            room_id, ts,
+    async def first_from(
+        self, tx: ReadTx, room_id: RoomId, position: int
+    ) -> tuple[StreamPosition, int] | None:
+        """Position and time of the room's first event at or after a position."""
+        return await tx.find(
+            tuple[StreamPosition, int],
+            "SELECT position, origin_server_ts FROM events WHERE room_id = ? AND position >= ?"
+            " ORDER BY position LIMIT 1",
+            room_id, position,
         )  # fmt: skip
 
     async def appended(self, tx: ReadTx, after: int, upto: int) -> list[Event]:
@@ -230,21 +288,6 @@ class EventStore:
             EventRow,
             f"{SELECT} WHERE e.position > ? AND e.position <= ? ORDER BY e.position",
             after, upto,
-        )  # fmt: skip
-        return [row.event() for row in rows]
-
-    async def relations(
-        self, tx: ReadTx, event_ids: Iterable[EventId], rel_types: Sequence[str]
-    ) -> list[Event]:
-        """Events of these relation types to any of the events, oldest first."""
-        targets: list[Value] = list(event_ids)
-        if not targets:
-            return []
-        rows = await tx.scan(
-            EventRow,
-            f"{SELECT} WHERE e.relates_to IN ({placeholders(len(targets))})"
-            f" AND e.rel_type IN ({placeholders(len(rel_types))}) ORDER BY e.position",
-            *targets, *rel_types,
         )  # fmt: skip
         return [row.event() for row in rows]
 
