@@ -120,6 +120,14 @@ class WeakPassword(MatrixError):
     errcode = "M_WEAK_PASSWORD"
 
 
+class ProfileTooLarge(MatrixError):
+    errcode = "M_PROFILE_TOO_LARGE"
+
+
+class KeyTooLarge(MatrixError):
+    errcode = "M_KEY_TOO_LARGE"
+
+
 class RoomInUse(MatrixError):
     errcode = "M_ROOM_IN_USE"
 

@@ -8,7 +8,11 @@ WORDS_MAX = 5
 def fold(text: str) -> str:
     """The text in the form that is compared: É and e, Ｆ and f, ß and ss are the same."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(each for each in decomposed if not unicodedata.combining(each)).casefold()
+    return "".join(each for each in decomposed if _is_seen(each)).casefold()
+
+
+def _is_seen(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character)[0] not in "CM"
 
 
 def name_text(localpart: str, display_name: str | None) -> str:

@@ -1,25 +1,28 @@
 """The composition root: builds every object once, by name, visibly."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
 import msgspec
 
-from tidings.protocol.events import JsonObject
 from tidings.protocol.filters import Filter, parse_filter
 from tidings.protocol.ids import UserId
 from tidings.rules.stream import AccountDataChanged
 from tidings.server.api import (
+    account,
+    devices,
     login,
+    profiles,
     registration,
     rooms_create,
     rooms_membership,
     rooms_send,
     sync,
     sync_socket,
+    user_directory,
 )
 from tidings.server.config import Config
 from tidings.server.http.app import HttpApp
@@ -32,12 +35,14 @@ from tidings.server.live.rooms import Rooms
 from tidings.server.live.sessions import Sessions
 from tidings.server.live.typing import Typing
 from tidings.server.live.users import Users
+from tidings.server.services.accounts import Accounts
 from tidings.server.services.credentials import Credentials
 from tidings.server.services.devices import Devices
 from tidings.server.services.directory import Directory
 from tidings.server.services.logins import Logins
 from tidings.server.services.membership import Membership
 from tidings.server.services.passwords import Passwords
+from tidings.server.services.profiles import Profiles
 from tidings.server.services.registration import Registration
 from tidings.server.services.rooms import RoomCreator
 from tidings.server.services.signing import ServerSigner, new_private_key
@@ -46,20 +51,23 @@ from tidings.server.services.sync_recent import RecentSync
 from tidings.server.services.sync_request import Devices as SyncDevices
 from tidings.server.services.sync_stored import StoredSync
 from tidings.server.services.timeline import Timeline
+from tidings.server.services.user_directory import UserDirectory
 from tidings.server.services.user_interactive import UserInteractive
 from tidings.server.storage.accounts import AccountStore
 from tidings.server.storage.auth_sessions import AuthSessionStore
 from tidings.server.storage.changes import ChangeReader
-from tidings.server.storage.database import Database, Driver, ReadTx
+from tidings.server.storage.database import Database, Driver
 from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore
 from tidings.server.storage.migrate import ensure_newest
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
+from tidings.server.storage.profiles import ProfileStore
 from tidings.server.storage.rooms import RoomStore
 from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
+from tidings.server.storage.user_directory import UserDirectoryStore
 
 
 class InlineFilters:
@@ -81,12 +89,6 @@ class NoPresence:
 
     def seen(self, user_id: UserId, presence: str) -> None:
         """Nothing."""
-
-
-async def no_profiles(tx: ReadTx, users: Sequence[UserId]) -> Mapping[UserId, JsonObject]:
-    """TODO(#2): replaced by services/profiles."""
-    del tx, users
-    return {}
 
 
 def initial_account_data(
@@ -124,6 +126,8 @@ class Server:
         )
         signer = ServerSigner(self.config.server_name, key_id, private_key)
         self.asgi = self._build_services(signer)
+        self.sessions.start()
+        self._stack.push_async_callback(self.sessions.close)
 
     async def close(self) -> None:
         """Stop the workers, commit what waits, disconnect."""
@@ -132,6 +136,7 @@ class Server:
     def _build_stores(self) -> None:
         self.events, self.room_store, self.people = EventStore(), RoomStore(), PeopleStore()
         self.account_store, self.device_store = AccountStore(), DeviceStore()
+        self.profile_store = ProfileStore()
         self.feed = Feed()
         self.rooms = Rooms(self.room_store, self.events, self.feed)
         self.users = Users(self.people, self.room_store, self.rooms, self.feed)
@@ -143,7 +148,9 @@ class Server:
             self.sessions,
         )  # fmt: skip
         self.db.publish = self.present.publish
-        self.db.read_changes = ChangeReader(self.events, self.room_store, self.people).read
+        self.db.read_changes = ChangeReader(
+            self.events, self.room_store, self.people, self.device_store
+        ).read
         self.db.reset = self.present.reset
 
     def _build_services(self, signer: ServerSigner) -> HttpApp:
@@ -152,7 +159,16 @@ class Server:
         self.timeline = Timeline(
             self.db, self.events, self.room_store, self.people, self.rooms, self.users, signer, now
         )
-        routes = [*self._account_routes(), *self._room_routes(), *self._sync_routes()]
+        self.membership = Membership(
+            self.db, self.room_store, self.rooms, self.timeline, self.profile_store.shown,
+            config.server_name,
+        )  # fmt: skip
+        routes = [
+            *self._account_routes(),
+            *self._profile_routes(),
+            *self._room_routes(),
+            *self._sync_routes(),
+        ]
         app = HttpApp(Router(routes), self.sessions, self.limiter, config.limits.request_bytes_max)
         app.log_requests = config.log_requests
         return app
@@ -161,28 +177,39 @@ class Server:
         config, db, now = self.config, self.db, self._now_ms
         name = config.server_name
         passwords = Passwords(config.passwords)
-        devices = Devices(db, self.device_store, config.sessions.access_token_ms, now)
+        self._stack.callback(passwords.close)
+        own_devices = Devices(db, self.device_store, config.sessions.access_token_ms, now)
         credentials = Credentials(db, self.account_store, passwords, name, self.limiter.take)
-        registering = Registration(db, self.account_store, devices, passwords, name, now)
+        registering = Registration(db, self.account_store, own_devices, passwords, name, now)
         uia = UserInteractive(db, AuthSessionStore(), credentials, registering, now)
-        logins = Logins(db, self.account_store, self.device_store, devices, credentials, now)
+        logins = Logins(db, self.account_store, self.device_store, own_devices, credentials, now)
+        accounts = Accounts(
+            db, self.account_store, self.device_store, passwords, self.membership.leave_all
+        )
         return [
             *registration.routes(registering, uia, config.registration),
-            *login.routes(logins, devices, uia),
+            *login.routes(logins, own_devices, uia),
+            *account.routes(accounts, uia),
+            *devices.routes(own_devices, uia),
         ]
+
+    def _profile_routes(self) -> list[Route]:
+        db, store = self.db, self.profile_store
+        propagate = self.membership.propagate_profile
+        shown = Profiles(db, self.account_store, store, propagate)
+        directory = UserDirectory(db, UserDirectoryStore(), store, self.config.user_directory)
+        return [*profiles.routes(shown), *user_directory.routes(directory)]
 
     def _room_routes(self) -> list[Route]:
         config, db, now = self.config, self.db, self._now_ms
-        membership = Membership(
-            db, self.room_store, self.rooms, self.timeline, no_profiles, config.server_name
-        )
         creator = RoomCreator(
-            db, self.room_store, self.rooms, self.timeline, no_profiles, config,
+            db, self.room_store, self.rooms, self.timeline, self.profile_store.shown,
+            config,
             lambda: token_urlsafe(18), now,
         )  # fmt: skip
         return [
             *rooms_create.routes(creator),
-            *rooms_membership.routes(membership, Directory(db, self.room_store)),
+            *rooms_membership.routes(self.membership, Directory(db, self.room_store)),
             *rooms_send.routes(self.timeline),
         ]
 

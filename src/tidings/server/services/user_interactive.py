@@ -46,10 +46,10 @@ class Challenge(msgspec.Struct, frozen=True):
     request: JsonObject | None = None
     """What the proof is bound to; None where the request may change between the stages."""
 
-    @property
-    def request_hash(self) -> bytes:
-        """The request as it is compared."""
-        return sha256(msgspec.json.encode(self.request, order="sorted")).digest()
+    def bind(self, session_id: str) -> bytes:
+        """The request as it is compared; salted, for it may hold a new password."""
+        request = msgspec.json.encode(self.request, order="sorted")
+        return sha256(session_id.encode() + b"\0" + request).digest()
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -120,7 +120,7 @@ class UserInteractive:
             session_hash=hash_token(session_id),
             operation=challenge.operation,
             user_id=challenge.user_id,
-            request_hash=challenge.request_hash,
+            request_hash=challenge.bind(session_id),
             completed="",
             registration_token=None,
             created_ts=self._now_ms(),
@@ -137,8 +137,9 @@ class UserInteractive:
         if session is None:
             expired = Unknown("This authentication has expired; begin again")
             raise await self._needed(challenge, self._begin(challenge), expired)
+        expected = (challenge.operation, challenge.user_id, challenge.bind(auth.session))
         begun_for = (session.operation, session.user_id, session.request_hash)
-        if begun_for != (challenge.operation, challenge.user_id, challenge.request_hash):
+        if begun_for != expected:
             raise Forbidden("This authentication was begun for another request")
         return _Progress(auth.session, session)
 

@@ -5,6 +5,7 @@ from operator import attrgetter
 
 from tidings.rules.stream import Change, EventAppended, Notice, RoomForgotten
 from tidings.server.storage.database import ReadTx
+from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore, redacts_of
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.rooms import RoomStore
@@ -16,10 +17,13 @@ CATCH_UP_MAX = 5_000
 class ChangeReader:
     """One small reader for each stream; together they give all changes in order."""
 
-    def __init__(self, events: EventStore, rooms: RoomStore, people: PeopleStore) -> None:
+    def __init__(
+        self, events: EventStore, rooms: RoomStore, people: PeopleStore, devices: DeviceStore
+    ) -> None:
         self._events = events
         self._rooms = rooms
         self._people = people
+        self._devices = devices
 
     async def read(self, tx: ReadTx, after: int, upto: int) -> list[Change] | None:
         """The changes in (after, upto], oldest first; None when they are too many."""
@@ -30,6 +34,7 @@ class ChangeReader:
         changes += await self._people.account_data_changed(tx, after, upto)
         changes += await self._people.typing_changed(tx, after, upto)
         changes += await self._people.presence_changed(tx, after, upto)
+        changes += await self._devices.changed(tx, after, upto)
         changes += [
             RoomForgotten(position, user_id, room_id)
             for position, user_id, room_id in await self._rooms.forgotten(tx, after, upto)
