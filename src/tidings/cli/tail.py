@@ -24,13 +24,16 @@ from tidings.client.errors import not_found
 from tidings.client.history import PageQuery, walk_back
 from tidings.client.http import Http
 from tidings.client.room_lookup import resolve
+from tidings.client.rooms import load_joined
 from tidings.client.store import Cursor
 from tidings.client.sync_loop import Follow, follow, sync_once
-from tidings.client.sync_response import SyncResponse, Timeline
+from tidings.client.sync_response import JoinedRoom, SyncResponse, Timeline
 from tidings.protocol.events import JsonObject
 from tidings.protocol.ids import RoomId, server_name_of
 
 _LIVE_LIMIT = 50
+_LIVE_TYPES = [*MESSAGE_TYPES, "m.room.member"]
+"""With members, or a server would not tell that we are out: our leaving is such an event."""
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -81,13 +84,13 @@ def _cursor(tail: Tail) -> Cursor:
     return Cursor(tail.context.session.places, tail.http.user_id, f"tail-{rooms}")
 
 
-def _filter(tail: Tail, limit: int) -> JsonObject:
+def _filter(tail: Tail, types: list[object], limit: int) -> JsonObject:
     return {
         "presence": {"types": []},
         "account_data": {"types": []},
         "room": {
             "rooms": list(tail.labels),
-            "timeline": {"types": MESSAGE_TYPES, "limit": limit},
+            "timeline": {"types": types, "limit": limit},
             "state": {"types": []},
             "ephemeral": {"types": []},
             "account_data": {"types": []},
@@ -98,11 +101,11 @@ def _filter(tail: Tail, limit: int) -> JsonObject:
 async def _print_latest(tail: Tail) -> str:
     """The last messages of all rooms by time; the result is the token where the new ones begin."""
     wanted = tail.context.options.n
-    first = await sync_once(tail.http, _filter(tail, max(min(wanted, 100), 1)))
-    _check_rooms(tail, first)
+    await _check_rooms(tail)
+    first = await sync_once(tail.http, _filter(tail, MESSAGE_TYPES, max(min(wanted, 100), 1)))
     latest: list[tuple[RoomId, JsonObject]] = []
     for room_id in tail.labels:
-        timeline = first.rooms.join[room_id].timeline
+        timeline = first.rooms.join.get(room_id, JoinedRoom()).timeline
         events = await _with_older(tail, room_id, timeline, wanted) if wanted else []
         latest.extend((room_id, event) for event in events)
     latest.sort(key=lambda entry: _time(entry[1]))
@@ -112,9 +115,10 @@ async def _print_latest(tail: Tail) -> str:
     return first.next_batch
 
 
-def _check_rooms(tail: Tail, first: SyncResponse) -> None:
+async def _check_rooms(tail: Tail) -> None:
+    joined = await load_joined(tail.http)
     for room_id, label in tail.labels.items():
-        if room_id not in first.rooms.join:
+        if room_id not in joined:
             raise not_found(f"you are not in {label}", f"join it first: tidings room join {label}")
 
 
@@ -142,7 +146,7 @@ def _time(event: JsonObject) -> int:
 async def _print_new(tail: Tail, since: str, cursor: Cursor | None) -> None:
     plan = Follow(
         since=since,
-        filter=_filter(tail, _LIVE_LIMIT),
+        filter=_filter(tail, _LIVE_TYPES, _LIVE_LIMIT),
         save_since=cursor.save if cursor else None,
     )
     left: set[str] = set()
@@ -157,16 +161,21 @@ async def _print_new(tail: Tail, since: str, cursor: Cursor | None) -> None:
 
 def _print_response(tail: Tail, response: SyncResponse) -> None:
     for room_id, label in tail.labels.items():
-        if room_id in response.rooms.leave:
+        if joined := response.rooms.join.get(room_id):
+            _print_timeline(tail, room_id, joined.timeline)
+        if left := response.rooms.leave.get(room_id):
+            _print_timeline(tail, room_id, left.timeline)
             tail.context.output.note(f"you are no longer in {label}")
-        news = response.rooms.join.get(room_id)
-        if news is None:
-            continue
-        if news.timeline.limited:
-            tail.context.output.note(f"there is more in {label} than could be fetched; see the log")
-        for event in news.timeline.events:
-            _print(tail, room_id, event)
     tail.context.output.flush()
+
+
+def _print_timeline(tail: Tail, room_id: RoomId, timeline: Timeline) -> None:
+    if timeline.limited:
+        label = tail.labels[room_id]
+        tail.context.output.note(f"there is more in {label} than could be fetched; see the log")
+    for event in timeline.events:
+        if event.get("type") in MESSAGE_TYPES:
+            _print(tail, room_id, event)
 
 
 def _print(tail: Tail, room_id: RoomId, event: JsonObject) -> None:
