@@ -232,32 +232,6 @@ def test_a_room_at_once_as_member_by_member(sent: Event, room: RoomContext) -> N
             assert actions.highlight == push.mentions_room(sent, room)
 
 
-_NAMES = st.text("aB_é .ΣK", min_size=1, max_size=5)
-
-
-@given(st.lists(_NAMES, max_size=4), st.text("aBb_é .ΣσςK", max_size=15))
-def test_no_name_in_a_body_is_overlooked(names: list[str], body: str) -> None:
-    index: dict[str, set[UserId]] = {}
-    for number, name in enumerate(names):
-        user_id = UserId(f"@user{number}:here")
-        for token in push.name_tokens(name, user_id):
-            index.setdefault(token, set()).add(user_id)
-    found = push.names_in(message(body=body), index)
-    for number, name in enumerate(names):
-        if contains_words(body, name):
-            assert UserId(f"@user{number}:here") in found
-
-
-def test_names_are_sought_by_their_first_word() -> None:
-    index = {"bob": {BOB}, "carol": {CAROL}}
-    assert push.name_tokens("Bob B.", BOB) == {"bob"}
-    assert push.name_tokens("Robert", BOB) == {"bob", "robert"}
-    assert push.name_tokens(None, BOB) == {"bob"}
-    assert push.name_tokens("!", BOB) == {"bob", ""}
-    assert push.names_in(message(body="Ask Bob!"), index) == {BOB}
-    assert push.names_in(message(body=["bob"]), index) == set()
-
-
 _HOSTILE_RULES = st.dictionaries(
     st.sampled_from(["override", "content", "room", "sender", "underride", "x"]),
     st.lists(

@@ -2,13 +2,10 @@
 
 `evaluate` judges one event for one member by that member's rules. In a room
 of many, nearly all have the default rules, and those judge nearly all of them
-alike: `is_loud` and `mentions_room` say how, `mentioned` and `names_in` say
-who may differ. For every user of default rules, the fast way and `evaluate` agree.
+alike: `is_loud` and `mentions_room` say how, `mentioned` says who
+may differ. For every user of default rules, the fast way and `evaluate` agree.
 Source: client-server API, "Push Notifications".
 """
-
-import re
-from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -44,8 +41,6 @@ __all__ = [
     "is_loud",
     "mentioned",
     "mentions_room",
-    "name_tokens",
-    "names_in",
     "set_actions",
     "set_enabled",
     "set_rule",
@@ -119,34 +114,6 @@ def mentioned(event: Event) -> frozenset[UserId] | None:
     if not isinstance(user_ids, list):
         return frozenset()
     return frozenset(UserId(user_id) for user_id in user_ids if isinstance(user_id, str))
-
-
-def name_tokens(display_name: str | None, user_id: UserId) -> set[str]:
-    """The tokens under which a member stands in the index of `names_in`."""
-    names = [user_id[1:].partition(":")[0]]
-    if display_name:
-        names.append(display_name)
-    return {_first_token(name) for name in names}
-
-
-def names_in(event: Event, index: Mapping[str, Collection[UserId]]) -> set[UserId]:
-    """The members whose name may stand in the body: all that do, and some that do not."""
-    body = event.content.get("body")
-    if not isinstance(body, str):
-        return set()
-    found = set(index.get("", ()))
-    for token in set(_TOKEN.findall(body.lower())):
-        found.update(index.get(token, ()))
-    return found
-
-
-_TOKEN = re.compile(r"[a-z0-9_]+|[^\x00-\x7f]")
-"""As word boundaries are ASCII, any other letter can begin a name amid a word."""
-
-
-def _first_token(name: str) -> str:
-    token = _TOKEN.search(name.lower())
-    return token[0] if token else ""
 
 
 _NOTIFY = Actions(notify=True)

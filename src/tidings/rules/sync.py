@@ -214,9 +214,7 @@ def state_between(events: Iterable[Event], after: int, before: int) -> list[Even
     return sorted(latest.values(), key=lambda event: event.position)
 
 
-def summary_of(
-    joined: int, invited: int, heroes: Sequence[UserId] | None
-) -> dict[str, object]:
+def summary_of(joined: int, invited: int, heroes: Sequence[UserId] | None) -> dict[str, object]:
     """The room's summary; heroes only for rooms without a name."""
     summary: dict[str, object] = {
         "m.joined_member_count": joined,

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Every setting can also stand in the file or in a TIDINGS_… variable.",
     )  # fmt: skip
     add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="settings in TOML (tidings admin config example)")
+    add("--config", type=Path, metavar="FILE", help="settings in TOML")
     add("--data", dest="data_dir", metavar="DIR", help="where the database and keys are kept")
     add("--host", help="the address to listen on (127.0.0.1)")
     add("--port", type=int, help="the port to listen on (8008; 0: any free one)")
@@ -72,7 +72,7 @@ def _flags(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one (it does not exist for Windows)."""
+    """The loop of uvloop where there is one (it does not exist for Windows)."""
     try:
         import uvloop  # noqa: PLC0415 - optional
     except ImportError:
@@ -89,10 +89,18 @@ async def _serve(config: Config) -> int:
         await server.start()
         SocketProtocol.opener = server.socket_opener
         settings = uvicorn.Config(
-            server.asgi, http=HttpConnection, ws=SocketProtocol, lifespan="off",  # type: ignore[arg-type]
-            access_log=False, log_config=None, server_header=False, backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=5,
-        )  # fmt: skip
+            server.asgi,  # type: ignore[arg-type]
+            http=HttpConnection,
+            ws=SocketProtocol,
+            lifespan="off",
+            proxy_headers=False,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=5,
+        )
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         host, port = sock.getsockname()[:2]
         print(f"Tidings is ready: {config.public_url or f'http://{host}:{port}'}", flush=True)

@@ -116,7 +116,8 @@ class Server:
     async def start(self) -> None:
         """Migrate, connect, read what must be in memory, start the workers."""
         if not self.config.database:
-            Path(self.config.data_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = Path(self.config.data_dir)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240 - once
         await ensure_newest(self.config.database_url)
         self._build_stores()
         await self.db.open()

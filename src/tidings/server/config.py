@@ -82,7 +82,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_name: str = "localhost"
     """The name in user ids, @alice:server_name. It can never be changed afterwards."""
     public_url: str = ""
-    """The address clients use, such as https://chat.example.org; empty: where the server listens."""
+    """The address clients use, https://chat.example.org; empty: where the server listens."""
     host: str = "127.0.0.1"
     """The address to listen on."""
     port: int = 8008
@@ -127,9 +127,7 @@ def load_config(
             raise ConfigError(f"cannot read {file}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{file} is not TOML: {error}") from error
-    known = {
-        f"{ENV_PREFIX}{'__'.join(path).upper()}": path for path in setting_paths(Config)
-    }
+    known = {f"{ENV_PREFIX}{'__'.join(path).upper()}": path for path in setting_paths(Config)}
     for name, value in environment.items():
         if name in known:
             _put(tree, known[name], value)
@@ -187,10 +185,8 @@ def _checked(config: Config) -> Config:
     for name, (value, allowed) in choices.items():
         if value not in allowed:
             raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-    if not 0 <= config.port <= 65535:  # noqa: PLR2004 - the range of ports
+    if not 0 <= config.port <= 65535:
         raise ConfigError(f"port must be between 0 and 65535, not {config.port}")
     if config.database and not config.database.startswith(("postgresql://", "sqlite:///")):
         raise ConfigError("database must be empty or start with postgresql:// or sqlite:///")
     return config
-
-

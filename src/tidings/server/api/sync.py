@@ -20,13 +20,15 @@ NO_FILTER = Filter()
 class FilterResolver(Protocol):
     """Finds the filter a client names or spells out."""
 
-    async def resolve(self, user_id: UserId, text: str) -> Filter: ...
+    async def resolve(self, user_id: UserId, text: str) -> Filter:
+        """The filter; raises NotFound or BadJson."""
 
 
 class PresenceKeeper(Protocol):
     """Is told that a user's client is there."""
 
-    def seen(self, user_id: UserId, presence: str) -> None: ...
+    def seen(self, user_id: UserId, presence: str) -> None:
+        """A request has come that counts as a sign of life."""
 
 
 class SyncReader:

@@ -8,6 +8,8 @@ request's id and answered without a trace of its text.
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Protocol, TypeAlias
 from uuid import uuid4
 
@@ -22,7 +24,7 @@ from tidings.protocol.errors import (
     ServerFault,
     TooLarge,
 )
-from tidings.server.http.connection import SCOPE_KEY, LostHooks
+from tidings.server.http.connection import SCOPE_KEY, LostHooks, write_response
 from tidings.server.http.limits import RateLimiter
 from tidings.server.http.request import Headers, Request, Response
 from tidings.server.http.routing import Route, Router
@@ -40,8 +42,10 @@ CORS: Headers = [
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, PATCH, HEAD, OPTIONS"),
     (
         b"access-control-allow-headers",
-        b"X-Requested-With, Content-Type, Authorization, Date, Tus-Resumable, Upload-Length,"
-        b" Upload-Offset, Upload-Metadata",
+        (
+            b"X-Requested-With, Content-Type, Authorization, Date, Tus-Resumable, Upload-Length,"
+            b" Upload-Offset, Upload-Metadata"
+        ),
     ),
     (b"access-control-expose-headers", b"Location, Retry-After, Upload-Offset, Upload-Length"),
 ]
@@ -164,6 +168,7 @@ def _request_of(scope: Scope) -> Request:
 
 
 def token_of(request: Request) -> str | None:
+    """The access token of a request, from its header or (deprecated) from its query."""
     header = request.header(b"authorization")
     if header is not None and header[:7].lower() == "bearer ":
         return header[7:].strip()
@@ -183,7 +188,20 @@ def error_response(error: MatrixError) -> Response:
     return Response(_encode(body), error.status, headers)
 
 
+@lru_cache(maxsize=256)
+def _head(status: int, content_type: bytes) -> bytes:
+    """The status line and the headers that answers of this kind share."""
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())]
+    for name, value in ((b"content-type", content_type), *CORS):
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines)
+
+
 async def _send(send: Send, response: Response) -> None:
+    if not response.headers and response.status != HTTPStatus.NO_CONTENT:
+        head = _head(response.status, response.content_type)
+        if write_response(send, head, response.body):
+            return
     headers = [
         (b"content-type", response.content_type),
         (b"content-length", str(len(response.body)).encode()),

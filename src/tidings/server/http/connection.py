@@ -1,13 +1,16 @@
-"""What uvicorn's connection tells us beyond ASGI: that the client has gone away.
+"""What uvicorn's connection gives us beyond ASGI.
 
-ASGI says so only to whoever awaits `receive`, which for a thousand idle long
-polls is a thousand more tasks. The connection calls back instead.
+It calls back when the client has gone away: ASGI says so only to whoever awaits
+`receive`, which for a thousand idle long polls is a thousand more tasks. And it
+takes a whole answer at once: ASGI's two messages and the checks of each header
+are a fifth of what a long poll costs. Under another server both fall back to
+plain ASGI.
 """
 
 import asyncio
 from collections.abc import Callable
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 SCOPE_KEY = "tidings.lost"
 
@@ -47,7 +50,7 @@ class HttpConnection(HttpToolsProtocol):
         """A request starts."""
         super().on_message_begin()
         self._lost = LostHooks()
-        self.scope[SCOPE_KEY] = self._lost  # type: ignore[typeddict-unknown-key]
+        self.scope[SCOPE_KEY] = self._lost  # type: ignore[literal-required]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone away."""
@@ -60,3 +63,24 @@ class HttpConnection(HttpToolsProtocol):
         if self._lost is not None:
             asyncio.get_running_loop().call_soon(self._lost.run)
         super().shutdown()
+
+
+def write_response(send: object, head: bytes, body: bytes) -> bool:
+    """Write an answer whose head is known to be well-formed; False where only ASGI will do."""
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle):
+        return False
+    is_plain = cycle.keep_alive and not cycle.flow.write_paused and not cycle.response_started
+    if not is_plain or cycle.disconnected or cycle.scope["method"] == "HEAD":
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    lines = [head]
+    for name, value in cycle.default_headers:
+        lines.append(b"%b: %b\r\n" % (name, value))
+    lines.append(b"content-length: %d\r\n\r\n" % len(body))
+    lines.append(body)
+    cycle.transport.write(b"".join(lines))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True

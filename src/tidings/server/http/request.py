@@ -1,8 +1,9 @@
 """A request as endpoints see it, and the answer they give."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TypeAlias, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 import msgspec
 
@@ -16,7 +17,7 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
-JSON_DEPTH_MAX = 200
+QUERY_PAIRS_MAX = 100
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -34,6 +35,35 @@ EMPTY = Response()
 def json_response(value: object, status: int = 200) -> Response:
     """An answer of one JSON value."""
     return Response(_encode(value), status)
+
+
+@lru_cache(maxsize=1024)
+def _unquote_value(text: str) -> str:
+    """A query value; clients send the same filters over and over."""
+    return unquote_plus(text, errors="strict")
+
+
+def parse_query(query_string: bytes) -> dict[str, str]:
+    """The parameters of a query, of repeated ones the first; raises InvalidParam.
+
+    By hand, because this is a tenth of what a long poll costs with parse_qsl.
+    """
+    query: dict[str, str] = {}
+    if not query_string:
+        return query
+    try:
+        pairs = query_string.decode("ascii").split("&", QUERY_PAIRS_MAX)
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            if "%" in value or "+" in value:
+                value = _unquote_value(value)
+            query.setdefault(unquote_plus(name) if "%" in name else name, value)
+    except UnicodeDecodeError as error:
+        raise InvalidParam("The query string cannot be read") from error
+    if len(pairs) > QUERY_PAIRS_MAX:
+        raise InvalidParam("The query has too many parameters")
+    query.pop("", None)
+    return query
 
 
 class Request:
@@ -77,16 +107,7 @@ class Request:
     def query(self) -> dict[str, str]:
         """The query's parameters; of repeated ones the first."""
         if self._query is None:
-            self._query = {}
-            try:
-                pairs = parse_qsl(
-                    self._query_string.decode("ascii"), keep_blank_values=True,
-                    errors="strict", max_num_fields=100,
-                )  # fmt: skip
-            except ValueError as error:
-                raise InvalidParam("The query string cannot be read") from error
-            for name, value in pairs:
-                self._query.setdefault(name, value)
+            self._query = parse_query(self._query_string)
         return self._query
 
     def query_all(self, name: str) -> list[str]:

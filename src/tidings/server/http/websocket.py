@@ -36,17 +36,25 @@ INCOMING_BYTES_MAX = 4096
 class Subscriber(Protocol):
     """The stream behind a socket."""
 
-    def resume(self) -> None: ...
-    def close(self) -> None: ...
+    def resume(self) -> None:
+        """The client can take more."""
+
+    def close(self) -> None:
+        """The client has gone away."""
 
 
 class Socket(Protocol):
     """Where a stream writes."""
 
-    def send(self, frame: bytes) -> None: ...
-    def refuse(self, error: MatrixError) -> None: ...
+    def send(self, frame: bytes) -> None:
+        """Write a frame."""
+
+    def refuse(self, error: MatrixError) -> None:
+        """End the stream with a reason."""
+
     @property
-    def is_congested(self) -> bool: ...
+    def is_congested(self) -> bool:
+        """Whether the client reads more slowly than it is written to."""
 
 
 Opener: TypeAlias = Callable[[Request, Socket], Awaitable[Subscriber]]
@@ -63,7 +71,6 @@ class SocketProtocol(asyncio.Protocol):
 
     opener: Opener | None = None
     """Set once by the composition root, before the first connection."""
-    open_sockets: "set[SocketProtocol]" = set()
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, object]
@@ -84,7 +91,6 @@ class SocketProtocol(asyncio.Protocol):
         self._transport = transport
         # So that uvicorn closes the connection when the server stops.
         self._server_state.connections.add(self)  # type: ignore[arg-type]
-        self.open_sockets.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -104,8 +110,7 @@ class SocketProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone away: nothing of it stays."""
         del exc
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
-        self.open_sockets.discard(self)
+        self._server_state.connections.discard(self)
         if self._opening is not None:
             self._opening.cancel()
         if self._ping is not None:
@@ -153,7 +158,7 @@ class SocketProtocol(asyncio.Protocol):
         ]
         request = Request("GET", path, query.encode("ascii", "replace"), headers)
         response = self._protocol.accept(handshake)
-        accepted = response.status_code == 101  # noqa: PLR2004 - switching protocols
+        accepted = response.status_code == 101
         try:
             if path != PATH or self.opener is None:
                 response = self._protocol.reject(404, "There is no WebSocket here\n")

@@ -33,6 +33,7 @@ class Waiter:
         self._woken = False
 
     def wake(self) -> None:
+        """There may be news."""
         self._woken = True
         if self._future is not None and not self._future.done():
             self._future.set_result(True)

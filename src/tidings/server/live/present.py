@@ -26,8 +26,11 @@ from tidings.server.storage.people import PeopleStore
 class Follower(Protocol):
     """Something held in memory that changes may make stale."""
 
-    def apply(self, change: Change) -> None: ...
-    def clear(self) -> None: ...
+    def apply(self, change: Change) -> None:
+        """Take up a committed change."""
+
+    def clear(self) -> None:
+        """Forget everything; it will be read again."""
 
 
 class Present:

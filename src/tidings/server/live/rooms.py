@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from tidings.protocol.events import Event
 from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
 from tidings.protocol.room_versions import RoomVersion, get_room_version
-from tidings.rules import push
 from tidings.rules.power_levels import PowerLevels, creators_of
 from tidings.rules.stream import EventAppended
 from tidings.server.live.feed import Feed
@@ -55,8 +54,6 @@ class Room:
         self.joined: dict[UserId, None] = {}
         """In the order of joining; a dict serves as the ordered set."""
         self.invited: dict[UserId, None] = {}
-        self.names: dict[str, set[UserId]] | None = None
-        """Name tokens to joined members, made when first asked for."""
         self._power_levels: PowerLevels | None = None
         self.visibility_changed = False
         """Whether the history was ever anything but open to all members."""
@@ -72,20 +69,6 @@ class Room:
             create, levels = self.get("m.room.create", ""), self.get("m.room.power_levels", "")
             self._power_levels = _levels(self.version, create, levels)
         return self._power_levels
-
-    def name_index(self) -> dict[str, set[UserId]]:
-        """First words of names and localparts of joined members, for mentions in plain text."""
-        if self.names is None:
-            self.names = {}
-            for user_id in self.joined:
-                self._index_name(user_id)
-        return self.names
-
-    def _index_name(self, user_id: UserId) -> None:
-        if self.names is None:
-            return
-        for token in push.name_tokens(display_name_of(self.get(MEMBER, user_id)), user_id):
-            self.names.setdefault(token, set()).add(user_id)
 
     def apply(self, event: Event, depth: int) -> None:
         """Take up an event that has been committed after all others here."""
@@ -112,7 +95,6 @@ class Room:
         membership = membership_of(event)
         if membership == "join":
             self.joined[user_id] = None
-            self._index_name(user_id)
         else:
             self.joined.pop(user_id, None)
         if membership == "invite":
@@ -163,10 +145,6 @@ class PendingRoom:
     def membership(self, user_id: UserId) -> str:
         """A user's membership with this transaction's changes."""
         return membership_of(self.get(MEMBER, user_id))
-
-    def name_index(self) -> dict[str, set[UserId]]:
-        """As of the last commit; whoever joined since is found by their own evaluation."""
-        return self._base.name_index()
 
     @property
     def joined(self) -> dict[UserId, None]:

@@ -112,4 +112,3 @@ class Sync:
     def position(self) -> int:
         """Everything up to here is shown."""
         return self._feed.position
-

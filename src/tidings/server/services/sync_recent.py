@@ -18,10 +18,10 @@ from tidings.rules import sync
 from tidings.rules.presentation import View, client_event
 from tidings.rules.stream import (
     AccountDataChanged,
+    Change,
     EventAppended,
     PresenceChanged,
     ReceiptMoved,
-    RoomForgotten,
     TypingChanged,
 )
 from tidings.server.live.present import Present
@@ -111,31 +111,36 @@ class RecentSync:
         changes = self._present.feed.after(after)
         if not changes:
             return Outcome.NOTHING
-        gathered = _Gathered({}, [], {})
-        joined, user_id = view.joined, request.user_id
+        gathered, user_id = _Gathered({}, [], {}), request.user_id
         for change in changes:
-            kind = type(change)
-            if kind is EventAppended:
-                event = change.event  # type: ignore[union-attr]
+            if isinstance(change, EventAppended):
+                event = change.event
                 if event.type == MEMBER and event.state_key == user_id:
                     place = view.places[event.room_id]
                     if place.membership != "join" or place.entered > after:
                         return Outcome.STORED
-                if event.room_id in joined:
+                if event.room_id in view.joined:
                     gathered.room(event.room_id).events.append(event)
-            elif isinstance(change, ReceiptMoved):
+            else:
+                self._gather_other(gathered, view.joined, user_id, change)
+        return gathered
+
+    def _gather_other(
+        self, gathered: _Gathered, joined: set[RoomId], user_id: UserId, change: Change
+    ) -> None:
+        match change:
+            case ReceiptMoved():
                 self._gather_receipt(gathered, joined, user_id, change)
-            elif isinstance(change, TypingChanged):
+            case TypingChanged():
                 if change.room_id in joined:
                     gathered.room(change.room_id).typing = True
-            elif isinstance(change, AccountDataChanged):
+            case AccountDataChanged():
                 if change.user_id == user_id:
                     self._gather_account_data(gathered, joined, change)
-            elif isinstance(change, PresenceChanged):
+            case PresenceChanged():
                 gathered.presence[change.user_id] = change
-            elif isinstance(change, RoomForgotten):
-                continue
-        return gathered
+            case _:
+                pass
 
     @staticmethod
     def _gather_receipt(
@@ -213,9 +218,7 @@ class RecentSync:
             token = format_token(self._present.feed.position)
             return sync.assemble_timeline(sync.Timeline((), limited=bool(events), prev_batch=token))
         user_id, device_id = request.user_id, request.device_id
-        is_own = any(
-            event.sender == user_id and event.device_id == device_id for event in timeline
-        )
+        is_own = any(event.sender == user_id and event.device_id == device_id for event in timeline)
         first, last = timeline[0].position, timeline[-1].position
         key = (room.room_id, first, last, len(timeline), len(events) - len(timeline))
         body = None if is_own else self._shared.get(key)

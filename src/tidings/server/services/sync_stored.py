@@ -122,10 +122,11 @@ class StoredSync:
         membership: dict[RoomId, list[tuple[int, str]]] = defaultdict(list)
         for room_id, type_, position, json in await self._store.visibility(tx, window):
             content: JsonObject = _decode(json).content
-            kind, field = (
-                (membership, "membership") if type_ == MEMBER else (visibility, "history_visibility")
-            )
-            kind[room_id].append((position, str(content.get(field, ""))))
+            if type_ == MEMBER:
+                membership[room_id].append((position, str(content.get("membership"))))
+            else:
+                value = str(content.get("history_visibility"))
+                visibility[room_id].append((position, value))
         return {
             room_id: visible_intervals(visibility[room_id], membership[room_id])
             for room_id in membership
@@ -268,15 +269,13 @@ class StoredSync:
         whole = stretch.is_new or request.full_state
         base = read.state.get(room_id, []) if whole else read.changes.get(room_id, [])
         state = {(e.type, e.state_key): e for e in sorted(base, key=lambda e: e.position)}
-        if not whole and (request.state_after or stretch.limited):
-            pass
-        elif not whole:
-            state = {}
+        if not (whole or request.state_after or stretch.limited):
+            state = {}  # the timeline shows all of it
         if request.lazy:
             self._add_members(answer, read, stretch, state)
-        events = self._before(read, stretch, state.values()) if not request.state_after else list(
-            state.values()
-        )
+        events = list(state.values())
+        if not request.state_after:
+            events = self._before(read, stretch, events)
         chosen = request.filter.room.state
         return [client_event(e, answer.shown) for e in events if chosen.passes(e)]
 
@@ -374,9 +373,7 @@ class _Stretch(msgspec.Struct):
 class _Answer:
     """What stays the same while one answer is put together."""
 
-    def __init__(
-        self, request: SyncRequest, view: UserView, upto: int, now_ms: int
-    ) -> None:
+    def __init__(self, request: SyncRequest, view: UserView, upto: int, now_ms: int) -> None:
         self.request = request
         self.view = view
         self.places = {room_id: copy(place) for room_id, place in view.places.items()}

@@ -21,7 +21,7 @@ from tidings.server.services.sync_request import SyncRequest
 class SyncStream:
     """Pushes sync answers to one reader."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators, by name
         self,
         sync: Sync,
         feed: Feed,

@@ -228,7 +228,7 @@ class Timeline:
     def _notices(
         self, tx: WriteTx, room: PendingRoom, event: Event, context: RoomContext
     ) -> list[Notice]:
-        """Explicit members whom the event notifies, and those of default rules who are named."""
+        """Explicit members whom the event notifies, and those of default rules who are mentioned."""
         joined, rules = room.joined, self._users.explicit_rules(tx)
         notices = []
         for user_id in _common(rules, joined):
@@ -237,9 +237,8 @@ class Timeline:
             actions = _evaluate(room, event, context, (user_id, rules[user_id]))
             if actions.notify:
                 notices.append(Notice(user_id, notify=True, highlight=actions.highlight))
-        named = push.mentioned(event)
-        if named is None:
-            named = frozenset(push.names_in(event, room.name_index()))
+        # Since v1.17 no default rule looks for names in the text: only mentions count.
+        named = push.mentioned(event) or frozenset()
         for user_id in joined if push.mentions_room(event, context) else named:
             if user_id not in joined or user_id in rules:
                 continue

@@ -133,6 +133,7 @@ class WriteTx(ReadTx):
         self.changes.append(change)
 
 
+ChangeSource: TypeAlias = Callable[[ReadTx, int, int], Awaitable[list[Change] | None]]
 Recipe: TypeAlias = Callable[[WriteTx], Awaitable[T]]
 
 
@@ -172,7 +173,7 @@ class Database:
         self.position = 0
         """Everything up to here is committed and published in this process."""
         self.publish: Callable[[Sequence[Change], int], None] = lambda _changes, _position: None
-        self.read_changes: Callable[[ReadTx, int, int], Awaitable[list[Change] | None]] | None = None
+        self.read_changes: ChangeSource | None = None
         """Reads what other processes committed in (after, upto]; None when that is too much."""
         self.reset: Callable[[ReadTx, int], Awaitable[None]] | None = None
         """Called instead of `publish` at the start, and when there is too much to catch up with."""

@@ -29,7 +29,7 @@ async def current_revision(url: str) -> str | None:
     sql = "SELECT version_num FROM alembic_version"
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
+        if not path.exists():  # noqa: ASYNC240 - once, before anything is served
             return None
         connection = sqlite3.connect(path)
         try:

@@ -116,9 +116,7 @@ class SyncStore:
         sql = f"{SELECT} WHERE e.position IN ({placeholders(len(positions))})"
         return [row.event() for row in await tx.scan(EventRow, sql, *positions)]
 
-    async def visibility(
-        self, tx: ReadTx, window: Window
-    ) -> list[tuple[RoomId, str, int, bytes]]:
+    async def visibility(self, tx: ReadTx, window: Window) -> list[tuple[RoomId, str, int, bytes]]:
         """Per room: each change of its visibility and of the user's membership, oldest first."""
         return await tx.scan(
             tuple[RoomId, str, int, bytes],
