@@ -6,6 +6,8 @@ import pytest
 
 from tests.homeserver import Homeserver, ServerProcess, external_server
 
+pytest_plugins = ["tests.databases"]
+
 
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, None]:

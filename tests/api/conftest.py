@@ -1,0 +1,34 @@
+"""Fixtures of the API's tests: the server in this process, on each database, with a fake clock."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import pytest
+
+from tests.api.server import ApiServer, FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def start_server(
+    db_url: str, clock: FakeClock
+) -> AsyncGenerator[Callable[..., Awaitable[ApiServer]], None]:
+    """Starts servers with settings of the test's own; several share the database."""
+    running: list[ApiServer] = []
+
+    async def start(**settings: object) -> ApiServer:
+        running.append(await ApiServer.start(db_url, clock, **settings))
+        return running[-1]
+
+    yield start
+    for server in reversed(running):
+        await server.close()
+
+
+@pytest.fixture
+async def server(start_server: Callable[..., Awaitable[ApiServer]]) -> ApiServer:
+    """The server: `alice = await server.user("alice")` is somebody logged in."""
+    return await start_server()
