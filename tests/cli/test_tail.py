@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.cli.command import Tidings, as_user
 from tests.client.wire import Line
-from tests.homeserver import Homeserver
+from tests.homeserver import Homeserver, ServerProcess
 from tidings.client import content, rooms
 from tidings.client.messages import send
 
@@ -72,19 +72,39 @@ async def test_more_old_ones_than_one_answer_holds(tmp_path: Path, server: Homes
 async def test_a_broken_line_loses_and_repeats_nothing(tmp_path: Path, server: Homeserver) -> None:
     alice = await server.user("alice")
     room_id = await rooms.create(alice, rooms.CreateRoom())
-    line = Line(server.base_url)
-    await line.mend()
-    tidings = as_user(tmp_path, alice).with_environment(TIDINGS_SERVER=line.base_url)
-    await send(alice, room_id, content.text("before"))
-    reader = await tail(tidings, room_id)
-    assert await reader.bodies(1) == ["before"]
-    await line.cut()
-    for number in range(70):  # more than one answer holds: the gap must be filled
-        await send(alice, room_id, content.text(str(number)))
-    await line.mend()
-    assert await reader.bodies(70) == [str(number) for number in range(70)]
-    assert await reader.interrupt() == (130, "")
-    await line.cut()
+    async with Line(server.base_url) as line:
+        tidings = as_user(tmp_path, alice).with_environment(TIDINGS_SERVER=line.base_url)
+        await send(alice, room_id, content.text("before"))
+        reader = await tail(tidings, room_id)
+        assert await reader.bodies(1) == ["before"]
+        await line.cut()
+        for number in range(70):  # more than one answer holds: the gap must be filled
+            await send(alice, room_id, content.text(str(number)))
+        await line.mend()
+        assert await reader.bodies(70) == [str(number) for number in range(70)]
+        assert await reader.interrupt() == (130, "")
+
+
+async def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    process = ServerProcess(tmp_path / "server")
+    process.start()
+    server = Homeserver(process.base_url)
+    try:
+        alice = await server.user("alice")
+        room_id = await rooms.create(alice, rooms.CreateRoom())
+        reader = await tail(as_user(tmp_path, alice), room_id)
+        for round_ in range(2):
+            for number in range(10):
+                await send(alice, room_id, content.text(f"{round_}.{number}"))
+            process.kill()
+            process.start()
+        await send(alice, room_id, content.text("end"))
+        sent = [f"{round_}.{number}" for round_ in range(2) for number in range(10)]
+        assert await reader.bodies(21) == [*sent, "end"]
+        assert await reader.interrupt() == (130, "")
+    finally:
+        await server.close()
+        process.stop()
 
 
 async def test_resume_goes_on_where_the_last_run_ended(tmp_path: Path, server: Homeserver) -> None:

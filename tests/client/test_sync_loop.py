@@ -131,26 +131,10 @@ async def test_nothing_is_lost_or_doubled_on_a_real_server_behind_a_bad_line(
 ) -> None:
     alice = await server.user("alice")
     room_id = await rooms.create(alice, rooms.CreateRoom(name="talk"))
-    line = Line(server.base_url)
-    await line.mend()
-    reader = server.track(Http(line.base_url, alice.login))
-    start = await sync_once(reader)
-    plan = Follow(
-        since=start.next_batch,
-        filter={"room": {"timeline": {"limit": 4, "types": ["m.room.message"]}}},
-    )
-    read: list[str] = []
-
-    async def read_all() -> None:
-        async with aclosing(follow(reader, plan)) as responses:
-            async for response in responses:
-                if room := response.rooms.join.get(room_id):
-                    read.extend(str(content_of(e)["body"]) for e in room.timeline.events)
-                if read[-1:] == ["end"]:
-                    return
-
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        group.create_task(read_all())
+    async with Line(server.base_url) as line, asyncio.timeout(60), asyncio.TaskGroup() as group:
+        reader = server.track(Http(line.base_url, alice.login))
+        since = (await sync_once(reader)).next_batch
+        reading = group.create_task(read_texts(reader, room_id, since))
         for part in range(3):
             if part:
                 await line.mend()
@@ -160,5 +144,18 @@ async def test_nothing_is_lost_or_doubled_on_a_real_server_behind_a_bad_line(
                 await send(alice, room_id, content.text(f"{part}.{number}"))
         await line.mend()
         await send(alice, room_id, content.text("end"))
-    assert read == [*(f"{part}.{number}" for part in range(3) for number in range(20)), "end"]
-    await line.cut()
+        sent = [f"{part}.{number}" for part in range(3) for number in range(20)]
+        assert await reading == [*sent, "end"]
+
+
+async def read_texts(http: Http, room_id: str, since: str) -> list[str]:
+    """What is said in a room up to the word `end`, by short timelines."""
+    filter_: JsonObject = {"room": {"timeline": {"limit": 4, "types": ["m.room.message"]}}}
+    texts: list[str] = []
+    async with aclosing(follow(http, Follow(since=since, filter=filter_))) as responses:
+        async for response in responses:
+            if room := response.rooms.join.get(room_id):
+                texts.extend(str(content_of(event)["body"]) for event in room.timeline.events)
+            if texts[-1:] == ["end"]:
+                break
+    return texts

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Self
 
 import httpx
 
@@ -69,6 +70,13 @@ class Line:
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.mend()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cut()
 
     async def mend(self) -> None:
         self._listener = await asyncio.start_server(self._carry, "127.0.0.1", self.port)

@@ -41,6 +41,8 @@ async def run(context: Context) -> int:
         context.output.json({**shown, "profile": profile_name})
     else:
         context.output.note(f"logged in as {login.user_id} (profile {profile_name!r})")
+    if context.environment.get("TIDINGS_TOKEN"):
+        context.output.note("TIDINGS_TOKEN is set: until you unset it, it is used instead")
     return Exit.OK
 
 

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share."""
 
 import argparse
+import math
 from collections.abc import Mapping
 
 from tidings.cli.exits import UsageError
@@ -13,9 +14,20 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     common.add_argument("--json", action="store_true", help="print JSON, one object a line")
     common.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     common.add_argument(
-        "--timeout", type=float, metavar="S", help="give up after this many seconds"
+        "--timeout", type=seconds, metavar="S", help="give up after this many seconds"
     )
     common.add_argument("--no-input", action="store_true", help="never ask, fail instead")
+
+
+def seconds(text: str) -> float:
+    """A length of time; for argparse."""
+    try:
+        length = float(text)
+    except ValueError:
+        length = 0.0
+    if not 0 < length < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return length
 
 
 def count(text: str) -> int:

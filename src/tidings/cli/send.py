@@ -42,6 +42,8 @@ async def run(context: Context) -> int:
     """Send it."""
     options = context.options
     room, text = _room_and_text(context)
+    if options.txn == "":
+        raise UsageError("the key of --txn is empty", "an empty key would not make a retry safe")
     txn_id = options.txn or new_txn_id()
     async with await context.connect() as http:
         room_id = await resolve_or_enter(http, room)

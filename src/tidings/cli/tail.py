@@ -147,6 +147,7 @@ async def _print_new(tail: Tail, since: str, cursor: Cursor | None) -> None:
     plan = Follow(
         since=since,
         filter=_filter(tail, _LIVE_TYPES, _LIVE_LIMIT),
+        set_presence="offline",
         save_since=cursor.save if cursor else None,
     )
     left: set[str] = set()

@@ -28,6 +28,8 @@ class Follow(msgspec.Struct, frozen=True):
     since: str | None = None
     filter: JsonObject = {}
     """A filter of the spec; its `room.timeline` part also chooses what fills a gap."""
+    set_presence: str = "online"
+    """What following says of the person: a program that reads for them leaves them `offline`."""
     timeout_ms: int = 30_000
     gap_events_max: int = 10_000
     """A longer gap stays one: its timeline is handed on as `limited`."""
@@ -54,12 +56,15 @@ async def sync_once(http: Http, filter_: JsonObject | None = None) -> SyncRespon
     # COMPAT(Synapse): an initial answer is kept for two minutes and given again for the very same
     # request, so that a room joined meanwhile is not in it. The timeout, which is of no effect
     # here, makes the request another one.
-    plan = Follow(filter=filter_ or {}, timeout_ms=secrets.randbelow(1000))
+    plan = Follow(filter=filter_ or {}, set_presence="offline", timeout_ms=secrets.randbelow(1000))
     return await http.call(_sync_request(plan, None), SyncResponse)
 
 
 def _sync_request(plan: Follow, since: str | None) -> Request:
-    query: dict[str, QueryValue] = {"timeout": plan.timeout_ms}
+    query: dict[str, QueryValue] = {
+        "timeout": plan.timeout_ms,
+        "set_presence": plan.set_presence,
+    }
     if since:
         query["since"] = since
     if plan.filter:
