@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import Tidings
+from tidings.cli.exits import Exit
 from tidings.cli.main import COMMANDS
 
 HEAVY = {"httpx", "msgspec", "asyncio", "ssl", "tidings.server", "tidings.client", "uvicorn"}
@@ -85,3 +86,9 @@ async def test_the_server_is_another_program(tmp_path: Path) -> None:
     result = await Tidings(tmp_path).run("serve", "--help")
     assert result.code == 0
     assert "--data" in result.out
+
+
+def test_the_guide_names_every_command_and_every_exit_code() -> None:
+    guide = Path("docs/guide/command-line.md").read_text()
+    assert [name for name in COMMANDS if f"`tidings {name}" not in guide] == []
+    assert [code for code in Exit if f"\n| {code.value} |" not in guide] == []
