@@ -28,6 +28,12 @@ class Unknown(MatrixError):
     """A refusal for which the spec has no code of its own."""
 
 
+class AliasInUse(Unknown):
+    """The alias points to a room already."""
+
+    status = 409
+
+
 class ServerFault(MatrixError):
     """Our own fault; the details are in the log, not in the answer."""
 
@@ -46,6 +52,12 @@ class NotJson(MatrixError):
 
 class BadJson(MatrixError):
     errcode = "M_BAD_JSON"
+
+
+class ServerControlled(BadJson):
+    """Account data that only the server sets."""
+
+    status = 405
 
 
 class MissingParam(MatrixError):

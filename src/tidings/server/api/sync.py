@@ -27,7 +27,7 @@ class FilterResolver(Protocol):
 class PresenceKeeper(Protocol):
     """Is told that a user's client is there."""
 
-    def seen(self, user_id: UserId, presence: str) -> None:
+    def seen(self, user_id: UserId, state: str, wait_ms: int = 0) -> None:
         """A request has come that counts as a sign of life."""
 
 
@@ -47,13 +47,14 @@ class SyncReader:
         presence = query.get("set_presence", "online")
         if presence not in PRESENCE_STATES:
             raise InvalidParam("set_presence must be online, unavailable or offline")
-        self._presence.seen(requester.user_id, presence)
+        timeout_ms = request.query_int("timeout", 0, most=self._limits.sync_timeout_ms_max)
+        self._presence.seen(requester.user_id, presence, timeout_ms)
         return SyncRequest(
             user_id=requester.user_id,
             device_id=requester.device_id,
             filter=chosen,
             since=parse_token(since) if since else None,
-            timeout_ms=request.query_int("timeout", 0, most=self._limits.sync_timeout_ms_max),
+            timeout_ms=timeout_ms,
             full_state="full_state" in query and request.query_bool("full_state"),
             state_after="use_state_after" in query and request.query_bool("use_state_after"),
         )

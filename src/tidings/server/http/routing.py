@@ -109,6 +109,9 @@ def decode_segment(segment: str) -> str:
     if "%" not in segment:
         return segment
     try:
-        return unquote(segment, errors="strict")
+        text = unquote(segment, errors="strict")
     except UnicodeDecodeError as error:
         raise InvalidParam("The path is not UTF-8") from error
+    if "\0" in text:  # no identifier holds it, nor does PostgreSQL's text
+        raise InvalidParam("The path holds a null character")
+    return text

@@ -1,5 +1,7 @@
 """Who is typing where, as the changes say."""
 
+import asyncio
+
 from tidings.protocol.ids import RoomId, UserId
 from tidings.rules.stream import TypingChanged
 
@@ -9,24 +11,30 @@ class Typing:
 
     def __init__(self) -> None:
         self._until: dict[RoomId, dict[UserId, int]] = {}
+        self._somebody = asyncio.Event()
 
     def apply(self, change: TypingChanged) -> None:
         """Take up that a user started or stopped."""
         users = self._until.setdefault(change.room_id, {})
         if change.until_ts:
             users[change.user_id] = change.until_ts
-        else:
-            users.pop(change.user_id, None)
+            self._somebody.set()
+            return
+        users.pop(change.user_id, None)
         if not users:
             del self._until[change.room_id]
+        if not self._until:
+            self._somebody.clear()
+
+    def extend(self, room_id: RoomId, user_id: UserId, until_ts: int) -> None:
+        """Take up that a user who types does so for longer; nobody need be told."""
+        users = self._until.get(room_id)
+        if users is not None and user_id in users:
+            users[user_id] = until_ts
 
     def users_in(self, room_id: RoomId) -> list[UserId]:
         """Who types in the room."""
         return list(self._until.get(room_id, ()))
-
-    def until(self, room_id: RoomId, user_id: UserId) -> int:
-        """When a user's typing ends; 0 when they do not type."""
-        return self._until.get(room_id, {}).get(user_id, 0)
 
     def ended(self, now_ms: int) -> list[tuple[RoomId, UserId]]:
         """Those whose time is over and who have not said so."""
@@ -37,7 +45,6 @@ class Typing:
             if until <= now_ms
         ]
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nobody types anywhere."""
-        return not self._until
+    async def wait_for_somebody(self) -> None:
+        """Return when anybody types anywhere."""
+        await self._somebody.wait()

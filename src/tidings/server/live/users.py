@@ -161,7 +161,7 @@ class Users:
         staged = tx.pending.get(PUSH_RULES)
         return {**self._rules, **_as_rules(staged)} if staged else self._rules
 
-    def stage_rules(self, tx: WriteTx, change: AccountDataChanged) -> None:
+    def stage(self, tx: WriteTx, change: AccountDataChanged) -> None:
         """Let the recipes after this one see a change that makes its user explicit."""
         staged = _as_rules(tx.pending.setdefault(PUSH_RULES, {}))
         if change.type == PUSH_RULES:

@@ -228,7 +228,7 @@ class Timeline:
     def _notices(
         self, tx: WriteTx, room: PendingRoom, event: Event, context: RoomContext
     ) -> list[Notice]:
-        """Explicit members whom the event notifies, and those of default rules who are mentioned."""
+        """Explicit members whom the event notifies, and those of default rules it mentions."""
         joined, rules = room.joined, self._users.explicit_rules(tx)
         notices = []
         for user_id in _common(rules, joined):

@@ -1,5 +1,7 @@
 """What is kept for each user: receipts, read marks, notices, account data, typing, presence."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
@@ -299,33 +301,40 @@ class PeopleStore:
             after, upto,
         )  # fmt: skip
 
-    async def typing_until(self, tx: ReadTx, now_ms: int) -> list[TypingChanged]:
-        """Everybody who is typing."""
-        return await tx.scan(
-            TypingRow,
-            "SELECT position, room_id, user_id, until_ts FROM typing WHERE until_ts > ?",
-            now_ms,
-        )
+    async def find_typing_until(self, tx: ReadTx, room_id: RoomId, user_id: UserId) -> int:
+        """Until when a user types; 0 when they do not."""
+        sql = "SELECT until_ts FROM typing WHERE room_id = ? AND user_id = ?"
+        return await tx.find_value(int, sql, room_id, user_id) or 0
 
-    async def set_presence(self, tx: WriteTx, changed: PresenceChanged) -> None:
-        """Replace a user's presence."""
-        await tx.execute(
+    async def extend_typing(
+        self, tx: WriteTx, room_id: RoomId, user_id: UserId, until_ts: int
+    ) -> bool:
+        """Let a user who types type longer; False when they do not type."""
+        done = await tx.execute(
+            "UPDATE typing SET until_ts = ? WHERE room_id = ? AND user_id = ? AND until_ts > 0",
+            until_ts, room_id, user_id,
+        )  # fmt: skip
+        return done > 0
+
+    async def set_presences(self, tx: WriteTx, changes: Sequence[PresenceChanged]) -> None:
+        """Replace the presence of several users."""
+        await tx.execute_many(
             "INSERT INTO presence (user_id, presence, status_msg, last_active_ts, position)"
             " VALUES (?,?,?,?,?) ON CONFLICT (user_id) DO UPDATE SET presence = excluded.presence,"
             " status_msg = excluded.status_msg, last_active_ts = excluded.last_active_ts,"
             " position = excluded.position",
-            changed.user_id, changed.presence, changed.status_msg, changed.last_active_ts,
-            changed.position,
-        )  # fmt: skip
-
-    async def find_presence(self, tx: ReadTx, user_id: UserId) -> PresenceChanged | None:
-        """A user's presence."""
-        return await tx.find(
-            PresenceRow,
-            "SELECT position, user_id, presence, status_msg, last_active_ts FROM presence"
-            " WHERE user_id = ?",
-            user_id,
+            [(c.user_id, c.presence, c.status_msg, c.last_active_ts, c.position) for c in changes],
         )
+
+    async def is_sharing_room(self, tx: ReadTx, one: UserId, other: UserId) -> bool:
+        """Whether two users have joined the same room."""
+        found = await tx.find_value(
+            int,
+            "SELECT 1 FROM members a JOIN members b ON b.user_id = ? AND b.room_id = a.room_id"
+            " AND b.membership = 'join' WHERE a.user_id = ? AND a.membership = 'join' LIMIT 1",
+            other, one,
+        )  # fmt: skip
+        return found is not None
 
     async def presence_changed(self, tx: ReadTx, after: int, upto: int) -> list[PresenceChanged]:
         """Presence that changed in (after, upto]."""
