@@ -1,29 +1,37 @@
 """The composition root: builds every object once, by name, visibly."""
 
+import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
-import msgspec
-
-from tidings.protocol.filters import Filter, parse_filter
-from tidings.protocol.ids import UserId
-from tidings.rules.stream import AccountDataChanged
 from tidings.server.api import (
     account,
+    account_data,
     devices,
+    filters,
     login,
+    presence,
     profiles,
+    push_rules,
+    receipts,
     registration,
+    relations,
     rooms_create,
+    rooms_history,
     rooms_membership,
     rooms_send,
+    rooms_state,
     sync,
     sync_socket,
+    tags,
+    typing,
     user_directory,
+    versions,
 )
+from tidings.server.api import directory as api_directory
 from tidings.server.config import Config
 from tidings.server.http.app import HttpApp
 from tidings.server.http.limits import RateLimiter
@@ -35,22 +43,36 @@ from tidings.server.live.rooms import Rooms
 from tidings.server.live.sessions import Sessions
 from tidings.server.live.typing import Typing
 from tidings.server.live.users import Users
+from tidings.server.services.access import Access
+from tidings.server.services.account_data import AccountData, initial_account_data
 from tidings.server.services.accounts import Accounts
+from tidings.server.services.bundles import Bundles
 from tidings.server.services.credentials import Credentials
 from tidings.server.services.devices import Devices
 from tidings.server.services.directory import Directory
+from tidings.server.services.filters import Filters
+from tidings.server.services.history import History
 from tidings.server.services.logins import Logins
 from tidings.server.services.membership import Membership
+from tidings.server.services.notices import Notices
 from tidings.server.services.passwords import Passwords
+from tidings.server.services.past import PastState
+from tidings.server.services.presence import PresenceTracker
 from tidings.server.services.profiles import Profiles
+from tidings.server.services.push_rules import PushRules
+from tidings.server.services.receipts import Receipts
 from tidings.server.services.registration import Registration
+from tidings.server.services.related import Related
+from tidings.server.services.room_list import RoomList
 from tidings.server.services.rooms import RoomCreator
 from tidings.server.services.signing import ServerSigner, new_private_key
+from tidings.server.services.state import StateReader, StateSetter
 from tidings.server.services.sync import Sync
 from tidings.server.services.sync_recent import RecentSync
 from tidings.server.services.sync_request import Devices as SyncDevices
 from tidings.server.services.sync_stored import StoredSync
 from tidings.server.services.timeline import Timeline
+from tidings.server.services.typing import TypingNotifications
 from tidings.server.services.user_directory import UserDirectory
 from tidings.server.services.user_interactive import UserInteractive
 from tidings.server.storage.accounts import AccountStore
@@ -59,44 +81,20 @@ from tidings.server.storage.changes import ChangeReader
 from tidings.server.storage.database import Database, Driver
 from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore
+from tidings.server.storage.filters import FilterStore
 from tidings.server.storage.migrate import ensure_newest
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
 from tidings.server.storage.profiles import ProfileStore
+from tidings.server.storage.relations import RelationStore
+from tidings.server.storage.room_list import RoomListStore
 from tidings.server.storage.rooms import RoomStore
 from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
 from tidings.server.storage.user_directory import UserDirectoryStore
-
-
-class InlineFilters:
-    """TODO(#2): replaced by services/filters."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Filter] = {}
-
-    async def resolve(self, user_id: UserId, text: str) -> Filter:
-        """Inline filters only."""
-        del user_id
-        if text not in self._known:
-            self._known[text] = parse_filter(msgspec.json.decode(text))
-        return self._known[text]
-
-
-class NoPresence:
-    """TODO(#2): replaced by services/presence."""
-
-    def seen(self, user_id: UserId, presence: str) -> None:
-        """Nothing."""
-
-
-def initial_account_data(
-    user_id: UserId, changes: list[AccountDataChanged]
-) -> list[AccountDataChanged]:
-    """TODO(#2): replaced by services/account_data."""
-    del user_id
-    return changes
+from tidings.server.workers.presence import publish_presence
+from tidings.server.workers.typing import end_typing
 
 
 def now_ms() -> int:
@@ -114,7 +112,14 @@ class Server:
         self.db = Database(_driver_of(config))
 
     async def start(self) -> None:
-        """Migrate, connect, read what must be in memory, start the workers."""
+        """Open, and start the workers."""
+        await self.open()
+        self.sessions.start()
+        self._stack.push_async_callback(self.sessions.close)
+        await self._start_workers()
+
+    async def open(self) -> None:
+        """Migrate, connect, read what must be in memory: all that an administrator's command needs."""
         if not self.config.database:
             folder = Path(self.config.data_dir)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240 - once
@@ -127,8 +132,22 @@ class Server:
         )
         signer = ServerSigner(self.config.server_name, key_id, private_key)
         self.asgi = self._build_services(signer)
-        self.sessions.start()
-        self._stack.push_async_callback(self.sessions.close)
+
+    async def _start_workers(self) -> None:
+        await self.presence_tracker.start()
+        flush_ms = self.config.presence.flush_ms
+        self._run(publish_presence(self.presence_tracker, flush_ms), "presence")
+        self._run(end_typing(self.typing, self.typing_notifications), "typing")
+
+    def _run(self, worker: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(worker, name=name)
+
+        async def stop() -> None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        self._stack.push_async_callback(stop)
 
     async def close(self) -> None:
         """Stop the workers, commit what waits, disconnect."""
@@ -168,6 +187,7 @@ class Server:
             *self._account_routes(),
             *self._profile_routes(),
             *self._room_routes(),
+            *self._personal_routes(),
             *self._sync_routes(),
         ]
         app = HttpApp(Router(routes), self.sessions, self.limiter, config.limits.request_bytes_max)
@@ -181,16 +201,16 @@ class Server:
         self._stack.callback(passwords.close)
         own_devices = Devices(db, self.device_store, config.sessions.access_token_ms, now)
         credentials = Credentials(db, self.account_store, passwords, name, self.limiter.take)
-        registering = Registration(db, self.account_store, own_devices, passwords, name, now)
-        uia = UserInteractive(db, AuthSessionStore(), credentials, registering, now)
+        self.registration = Registration(db, self.account_store, own_devices, passwords, name, now)
+        uia = UserInteractive(db, AuthSessionStore(), credentials, self.registration, now)
         logins = Logins(db, self.account_store, self.device_store, own_devices, credentials, now)
-        accounts = Accounts(
+        self.accounts = Accounts(
             db, self.account_store, self.device_store, passwords, self.membership.leave_all
         )
         return [
-            *registration.routes(registering, uia, config.registration),
+            *registration.routes(self.registration, uia, config.registration),
             *login.routes(logins, own_devices, uia),
-            *account.routes(accounts, uia),
+            *account.routes(self.accounts, uia),
             *devices.routes(own_devices, uia),
         ]
 
@@ -208,10 +228,45 @@ class Server:
             config,
             lambda: token_urlsafe(18), now,
         )  # fmt: skip
+        past, store = PastState(self.events), self.room_store
+        access = Access(self.rooms, store, self.events)
+        bundles = Bundles(self.events, RelationStore())
+        directory = Directory(
+            db, store, self.rooms, access, self.timeline, config.server_name, now
+        )
+        listed = RoomList(db, RoomListStore(), store, self.rooms, config.publish_rooms)
+        setter = StateSetter(db, self.rooms, store, self.timeline)
+        past_events = History(db, self.events, self.people, access, bundles, past)
+        related = Related(db, self.events, RelationStore(), access, bundles)
         return [
+            *versions.routes(config),
             *rooms_create.routes(creator),
-            *rooms_membership.routes(self.membership, Directory(db, self.room_store)),
+            *rooms_membership.routes(self.membership, directory),
             *rooms_send.routes(self.timeline),
+            *rooms_state.read_routes(StateReader(db, access, past), directory, now),
+            *rooms_state.write_routes(setter, self.membership),
+            *rooms_history.routes(past_events, now),
+            *relations.routes(related, now),
+            *api_directory.routes(directory, listed, config.server_name),
+        ]
+
+    def _personal_routes(self) -> list[Route]:
+        db, people, rooms, now = self.db, self.people, self.rooms, self._now_ms
+        kept = AccountData(db, people, Notices(people, self.users))
+        self.filters = Filters(db, FilterStore())
+        self.typing_notifications = TypingNotifications(db, people, rooms, self.typing, now)
+        self.presence_tracker = PresenceTracker(
+            db, people, self.presence, now, is_enabled=self.config.presence.enabled
+        )
+        self.feed.watch(self.presence_tracker.watch)
+        return [
+            *account_data.routes(kept),
+            *tags.routes(kept),
+            *push_rules.routes(PushRules(db, people, kept)),
+            *receipts.routes(Receipts(db, self.events, people, rooms, kept, now)),
+            *filters.routes(self.filters),
+            *typing.routes(self.typing_notifications),
+            *presence.routes(self.presence_tracker),
         ]
 
     def _sync_routes(self) -> list[Route]:
@@ -219,9 +274,10 @@ class Server:
         stored = StoredSync(
             self.db, SyncStore(), self.people, self.present, synced, initial_account_data, now
         )
+        self.stored_for_test = stored
         recent = RecentSync(self.present, synced, now)
         service = Sync(self.db, self.feed, self.users, synced, recent, stored)
-        reader = sync.SyncReader(InlineFilters(), NoPresence(), self.config.limits)
+        reader = sync.SyncReader(self.filters, self.presence_tracker, self.config.limits)
         self.socket_opener = sync_socket.opener(service, self.feed, reader, self.sessions)
         return sync.routes(service, reader)
 

@@ -5,13 +5,14 @@ from contextlib import suppress
 
 import msgspec
 
-from tidings.protocol.errors import Forbidden, GuestAccessForbidden
+from tidings.protocol.errors import BadJson, Forbidden, GuestAccessForbidden
 from tidings.protocol.events import Draft, Event, JsonObject
 from tidings.protocol.ids import EventId, RoomId, UserId
 from tidings.rules.restricted_joins import allowing_rooms, find_authoriser
 from tidings.rules.stream import RoomForgotten
 from tidings.server.live.rooms import MEMBER, PendingRoom, Rooms
 from tidings.server.services.rooms import Profiles, check_local
+from tidings.server.services.state import is_repetition
 from tidings.server.services.timeline import NOT_A_MEMBER, SendEvent, Timeline
 from tidings.server.storage.database import Database, WriteTx
 from tidings.server.storage.rooms import RoomStore
@@ -174,6 +175,44 @@ class Membership:
 
         await self._db.write(recipe)
 
+    async def set(self, command: ChangeMembership, membership: str) -> EventId:
+        """Change a membership to what a member event says; raises BadJson for what is none."""
+        is_own = command.sender == command.target
+        match membership:
+            case "join":
+                return await self._set_join(command)
+            case "invite":
+                return await self.invite(command)
+            case "knock":
+                return await self.knock(command)
+            case "ban":
+                return await self.ban(command)
+            case "leave":
+                return await (self.leave(command) if is_own else self._set_leave(command))
+            case _:
+                raise BadJson("The membership must be join, invite, leave, ban or knock")
+
+    async def _set_join(self, command: ChangeMembership) -> EventId:
+        """Join, or say something else of oneself in a room one is in."""
+
+        async def recipe(tx: WriteTx) -> EventId:
+            room = await self._rooms.for_update(tx, command.room_id)
+            if room is None:
+                raise Forbidden(NOT_OPEN)
+            return (await self.append_join(tx, room, command)).event_id
+
+        return await self._db.write(recipe)
+
+    async def _set_leave(self, command: ChangeMembership) -> EventId:
+        """Kick somebody, or lift their ban."""
+
+        async def recipe(tx: WriteTx) -> EventId:
+            room = await self._room_of_member(tx, command)
+            content = {**command.content, "membership": "leave"}
+            return (await self._append(tx, room, command, content)).event_id
+
+        return await self._db.write(recipe)
+
     async def joined_rooms(self, user_id: UserId) -> list[RoomId]:
         """The rooms somebody is in."""
         async with self._db.read() as tx:
@@ -237,7 +276,7 @@ class Membership:
         self, tx: WriteTx, room: PendingRoom, command: ChangeMembership, content: JsonObject
     ) -> Event:
         held = room.get(MEMBER, command.target)
-        if held is not None and held.sender == command.sender and held.content == content:
+        if held is not None and is_repetition(held, command.sender, content):
             return held
         draft = Draft(room.room_id, MEMBER, command.sender, content, command.target)
         try:

@@ -85,8 +85,8 @@ class RelationStore:
             EventRow,
             f"{SELECT} JOIN (SELECT c.position AS position, row_number() OVER"
             " (PARTITION BY c.relates_to ORDER BY c.origin_server_ts DESC, c.event_id DESC)"
-            " AS place FROM events c JOIN events t ON t.event_id = c.relates_to AND t.sender = c.sender"
-            " AND t.type = c.type AND t.room_id = c.room_id"
+            " AS place FROM events c JOIN events t ON t.event_id = c.relates_to"
+            " AND t.sender = c.sender AND t.type = c.type AND t.room_id = c.room_id"
             f" WHERE c.relates_to IN ({placeholders(len(event_ids))})"
             " AND c.rel_type = 'm.replace' AND c.state_key IS NULL AND c.position <= ?) n"
             " ON n.position = e.position WHERE n.place <= ?",

@@ -95,6 +95,17 @@ class RoomStore:
             user_id,
         )
 
+    async def find_membership(
+        self, tx: ReadTx, user_id: UserId, room_id: RoomId
+    ) -> MembershipRow | None:
+        """The user's place in a room, if they ever had one."""
+        return await tx.find(
+            MembershipRow,
+            "SELECT room_id, membership, position, entered, forgotten FROM members"
+            " WHERE user_id = ? AND room_id = ?",
+            user_id, room_id,
+        )  # fmt: skip
+
     async def is_joined_to_any(
         self, tx: ReadTx, user_id: UserId, room_ids: Sequence[RoomId]
     ) -> bool:
