@@ -92,7 +92,9 @@ async def test_a_killed_server_loses_and_repeats_nothing(tmp_path: Path) -> None
     try:
         alice = await server.user("alice")
         room_id = await rooms.create(alice, rooms.CreateRoom())
+        await send(alice, room_id, content.text("before"))
         reader = await tail(as_user(tmp_path, alice), room_id)
+        assert await reader.bodies(1) == ["before"]
         for round_ in range(2):
             for number in range(10):
                 await send(alice, room_id, content.text(f"{round_}.{number}"))
