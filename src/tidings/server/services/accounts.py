@@ -33,11 +33,18 @@ class Accounts:
             return await self._accounts.everyone(tx)
 
     async def get(self, user_id: UserId) -> UserRow:
-        """An account that is not deactivated; raises NotFound."""
+        """An account, deactivated or not; raises NotFound."""
         async with self._db.read() as tx:
             account = await self._accounts.find(tx, user_id)
-        if account is None or account.deactivated:
+        if account is None:
             raise NotFound("There is no such user")
+        return account
+
+    async def get_active(self, user_id: UserId) -> UserRow:
+        """An account that is not deactivated; raises NotFound."""
+        account = await self.get(user_id)
+        if account.deactivated:
+            raise NotFound("This account has been deactivated")
         return account
 
     def check_password(self, password: str) -> None:
