@@ -13,7 +13,7 @@ with the last `next_batch` it has.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -86,9 +86,8 @@ class SocketProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Taken over from the HTTP connection."""
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a stream transport is needed")
-        self._transport = transport
+        # Not checked by isinstance: uvloop's transports do not derive from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         # So that uvicorn closes the connection when the server stops.
         self._server_state.connections.add(self)  # type: ignore[arg-type]
 
