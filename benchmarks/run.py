@@ -8,6 +8,7 @@ and in order in every run.
 import argparse
 import datetime as dt
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -171,6 +172,7 @@ def singles(server: Server, options: argparse.Namespace, raw: dict) -> list[repo
 
 def main() -> int:
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with us
     rows, raw = measure(options)
     print(report.as_text(rows))
     if options.save:

@@ -88,6 +88,8 @@ class Server:
         try:
             with urllib.request.urlopen(f"{self.base_url}/_matrix/client/versions", timeout=5):
                 return True
+        except urllib.error.HTTPError:
+            return True
         except OSError:
             return False
 

@@ -21,6 +21,7 @@ from .websocket_client import WebSocket
 
 V3 = "/_matrix/client/v3"
 STREAM = "/_matrix/client/unstable/chat.tidings/sync"
+CONNECT_TRIES = 10
 T = TypeVar("T")
 
 
@@ -451,14 +452,17 @@ class _Listener(_Receiver):
 
     async def start(self) -> None:
         server = self.all.server
+        failures = 0
         while not self.all.stopped:
             socket = WebSocket(self._received, self._lost, server.counters)
             path = f"{self.path}{quote(self.user.since)}"
             try:
                 await socket.open(server.target, path, self.user.token)
             except OSError as error:
-                if "HTTP" in str(error):
+                failures += 1
+                if failures == CONNECT_TRIES:
                     self.all.failures += 1
+                    raise ConnectionError(f"no WebSocket: {error}") from error
                 await asyncio.sleep(0.2)
                 continue
             self.all.connections.append(socket)
