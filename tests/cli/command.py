@@ -52,7 +52,7 @@ class Tidings:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": "src", **self.environment},
+            env={"PATH": "/usr/bin:/bin", **self.environment},
         )
 
 

@@ -28,9 +28,7 @@ def test_help_imports_nothing_heavy_and_costs_little() -> None:
         "print('\\n'.join(sys.modules), file=sys.stderr)"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="src"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert set(done.stderr.split()) & HEAVY == set()
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
