@@ -103,6 +103,17 @@ class Filter(msgspec.Struct, frozen=True):
     account_data: EventFilter = EventFilter()
     room: RoomFilter = RoomFilter()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether every event of every room passes, threads counted in with their rooms."""
+        room = self.room
+        return (
+            room.rooms is None
+            and not room.not_rooms
+            and room.timeline.is_everything
+            and not room.timeline.unread_thread_notifications
+        )
+
 
 def parse_filter(value: object) -> Filter:
     """The filter of a sync; raises BadJson for members of wrong types."""

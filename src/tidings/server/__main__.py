@@ -12,9 +12,10 @@ from pathlib import Path
 
 import uvicorn
 
+from tidings.server.api import sync
 from tidings.server.app import Server
 from tidings.server.config import Config, ConfigError, load_config
-from tidings.server.http.connection import HttpConnection
+from tidings.server.http.connection import HttpConnection, close_idle
 from tidings.server.http.websocket import SocketProtocol
 from tidings.server.storage.database import StorageError
 
@@ -88,8 +89,9 @@ async def _serve(config: Config) -> int:
         stack.push_async_callback(server.close)
         await server.start()
         SocketProtocol.opener = server.socket_opener
+        HttpConnection.direct = {sync.PATH.encode(): server.direct_sync}
         settings = uvicorn.Config(
-            server.asgi,  # type: ignore[arg-type]
+            server.asgi,
             http=HttpConnection,
             ws=SocketProtocol,
             lifespan="off",
@@ -104,7 +106,10 @@ async def _serve(config: Config) -> int:
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         host, port = sock.getsockname()[:2]
         print(f"Tidings is ready: {config.public_url or f'http://{host}:{port}'}", flush=True)
-        await uvicorn.Server(settings).serve(sockets=[sock])
+        http = uvicorn.Server(settings)
+        idle = asyncio.create_task(close_idle(http.server_state.connections, KEEP_ALIVE_S))
+        stack.callback(idle.cancel)
+        await http.serve(sockets=[sock])
     return 0
 
 

@@ -55,6 +55,7 @@ from tidings.server.services.history import History
 from tidings.server.services.logins import Logins
 from tidings.server.services.membership import Membership
 from tidings.server.services.notices import Notices
+from tidings.server.services.pages import Pages
 from tidings.server.services.passwords import Passwords
 from tidings.server.services.past import PastState
 from tidings.server.services.presence import PresenceTracker
@@ -231,12 +232,11 @@ class Server:
         past, store = PastState(self.events), self.room_store
         access = Access(self.rooms, store, self.events)
         bundles = Bundles(self.events, RelationStore())
-        directory = Directory(
-            db, store, self.rooms, access, self.timeline, config.server_name, now
-        )
+        directory = Directory(db, store, self.rooms, access, self.timeline, config.server_name, now)
         listed = RoomList(db, RoomListStore(), store, self.rooms, config.publish_rooms)
         setter = StateSetter(db, self.rooms, store, self.timeline)
-        past_events = History(db, self.events, self.people, access, bundles, past)
+        pages = Pages(self.events, self.people)
+        past_events = History(db, self.events, pages, access, bundles, past)
         related = Related(db, self.events, RelationStore(), access, bundles)
         return [
             *versions.routes(config),
@@ -270,15 +270,17 @@ class Server:
         ]
 
     def _sync_routes(self) -> list[Route]:
-        synced, now = SyncDevices(), self._now_ms
+        now = self._now_ms
         stored = StoredSync(
-            self.db, SyncStore(), self.people, self.present, synced, initial_account_data, now
+            self.db, SyncStore(), self.people, self.present, initial_account_data, now
         )
-        self.stored_for_test = stored
-        recent = RecentSync(self.present, synced, now)
-        service = Sync(self.db, self.feed, self.users, synced, recent, stored)
-        reader = sync.SyncReader(self.filters, self.presence_tracker, self.config.limits)
-        self.socket_opener = sync_socket.opener(service, self.feed, reader, self.sessions)
+        recent = RecentSync(self.present, now)
+        service = Sync(self.db, self.feed, self.users, recent, stored)
+        reader = sync.SyncReader(
+            self.filters, self.presence_tracker, SyncDevices(), self.config.limits
+        )
+        self.direct_sync = sync.direct(service, reader, self.sessions, self.limiter)
+        self.socket_opener = sync_socket.opener(service, reader, self.sessions)
         return sync.routes(service, reader)
 
 

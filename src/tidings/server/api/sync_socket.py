@@ -7,7 +7,6 @@ from tidings.server.api.sync import SyncReader
 from tidings.server.http.app import Authenticator, token_of
 from tidings.server.http.request import Request
 from tidings.server.http.websocket import Opener, Socket, text_frame
-from tidings.server.live.feed import Feed
 from tidings.server.services.sync import Sync
 from tidings.server.services.sync_stream import SyncStream
 
@@ -30,7 +29,7 @@ class FrameCache:
         return frame
 
 
-def opener(sync: Sync, feed: Feed, reader: SyncReader, sessions: Authenticator) -> Opener:
+def opener(sync: Sync, reader: SyncReader, sessions: Authenticator) -> Opener:
     """What to do with a client that wants to be pushed to."""
     frame_of: Callable[[bytes], bytes] = FrameCache().frame_of
 
@@ -40,7 +39,7 @@ def opener(sync: Sync, feed: Feed, reader: SyncReader, sessions: Authenticator) 
             raise MissingToken("An access token is needed")
         wanted = await reader.read(request, await sessions.requester_of(token))
         stream = SyncStream(
-            sync, feed, wanted,
+            sync, wanted,
             lambda body: socket.send(frame_of(body)),
             is_congested=lambda: socket.is_congested,
             fail=socket.refuse,

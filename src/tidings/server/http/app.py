@@ -82,13 +82,8 @@ class HttpApp:
         request = _request_of(scope)
         try:
             response = await self._respond(request, receive)
-        except MatrixError as error:
-            response = error_response(error)
-        except Exception:
-            request_id = uuid4().hex[:12]
-            log.exception("request.failed id=%s path=%s", request_id, request.path)
-            fault = ServerFault("Internal server error", request_id=request_id)
-            response = error_response(fault)
+        except Exception as error:  # noqa: BLE001 - this is the edge
+            response = error_response_of(error, request.path)
         if request.lost.is_lost:
             return
         await _send(send, response)
@@ -176,6 +171,15 @@ def token_of(request: Request) -> str | None:
     return request.query.get("access_token")
 
 
+def error_response_of(error: BaseException, path: str) -> Response:
+    """The answer to any exception; one that is not a refusal is logged under an id."""
+    if isinstance(error, MatrixError):
+        return error_response(error)
+    request_id = uuid4().hex[:12]
+    log.error("request.failed id=%s path=%s", request_id, path, exc_info=error)
+    return error_response(ServerFault("Internal server error", request_id=request_id))
+
+
 def error_response(error: MatrixError) -> Response:
     """The one place where an error becomes HTTP."""
     headers: Headers = []
@@ -189,7 +193,7 @@ def error_response(error: MatrixError) -> Response:
 
 
 @lru_cache(maxsize=256)
-def _head(status: int, content_type: bytes) -> bytes:
+def response_head(status: int, content_type: bytes) -> bytes:
     """The status line and the headers that answers of this kind share."""
     lines = [b"HTTP/1.1 %d %b\r\n" % (status, HTTPStatus(status).phrase.encode())]
     for name, value in ((b"content-type", content_type), *CORS):
@@ -199,7 +203,7 @@ def _head(status: int, content_type: bytes) -> bytes:
 
 async def _send(send: Send, response: Response) -> None:
     if not response.headers and response.status != HTTPStatus.NO_CONTENT:
-        head = _head(response.status, response.content_type)
+        head = response_head(response.status, response.content_type)
         if write_response(send, head, response.body):
             return
     headers = [

@@ -8,7 +8,8 @@ plain ASGI.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Protocol, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -41,10 +42,72 @@ class LostHooks:
             hook()
 
 
-class HttpConnection(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with the hooks of the request in progress in its scope."""
+class DirectAnswer(Protocol):
+    """An answer that is given by a plain call, now or later."""
 
+    def start(self, respond: Callable[[bytes, bytes], None]) -> None:
+        """Begin; `respond` takes head and body, once."""
+
+    def expire(self) -> None:
+        """Answer now: the server stops."""
+
+    def cancel(self) -> None:
+        """The client has gone away."""
+
+
+DirectHandler: TypeAlias = Callable[[bytes, list[tuple[bytes, bytes]], str], DirectAnswer | None]
+"""From URL, headers and address to an answer; None leaves the request to the application."""
+
+
+class DirectCycle:
+    """Stands where uvicorn expects its request-response cycle, without a task behind it."""
+
+    __slots__ = (
+        "answer", "body", "connection", "disconnected", "keep_alive", "message_event", "more_body",
+        "response_complete", "response_started",
+    )  # fmt: skip
+
+    def __init__(self, connection: "HttpConnection", answer: DirectAnswer) -> None:
+        self.connection = connection
+        self.answer = answer
+        self.keep_alive = True
+        self.response_complete = self.response_started = self.disconnected = False
+        self.message_event = _NOBODY_WAITS
+        self.body = bytearray()
+        self.more_body = True
+
+    def respond(self, head: bytes, body: bytes) -> None:
+        """Write the answer."""
+        if self.response_complete or self.disconnected:
+            return
+        self.response_started = self.response_complete = True
+        connection = self.connection
+        connection.transport.write(
+            _with_length(connection.server_state.default_headers, head, body)
+        )
+        if not self.keep_alive:
+            connection.transport.close()
+        connection.on_response_complete()
+
+
+class _NobodyWaits:
+    """The event that uvicorn sets for whoever reads the body."""
+
+    def set(self) -> None:
+        """Nobody does."""
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
+class HttpConnection(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with its shortcuts."""
+
+    direct: ClassVar[dict[bytes, DirectHandler]] = {}
+    """Handlers of GET requests by path; set by the composition root."""
+    cycle: RequestResponseCycle | DirectCycle | None  # type: ignore[assignment]
     _lost: LostHooks | None = None
+    _idle_since = 0.0
 
     def on_message_begin(self) -> None:
         """A request starts."""
@@ -52,17 +115,74 @@ class HttpConnection(HttpToolsProtocol):
         self._lost = LostHooks()
         self.scope[SCOPE_KEY] = self._lost  # type: ignore[literal-required]
 
+    def on_headers_complete(self) -> None:
+        """A request's head has come; some requests need no more than that."""
+        answer = self._direct_answer()
+        if answer is None:
+            super().on_headers_complete()
+            return
+        cycle = DirectCycle(self, answer)
+        self.cycle = cycle
+        answer.start(cycle.respond)
+
+    def _direct_answer(self) -> DirectAnswer | None:
+        path = self.url.partition(b"?")[0]
+        handler = self.direct.get(path)
+        if handler is None or (self.cycle is not None and not self.cycle.response_complete):
+            return None
+        parser = self.parser
+        if parser.get_method() != b"GET" or parser.should_upgrade():
+            return None
+        if parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return None
+        return handler(self.url, self.headers, self.client[0] if self.client else "")
+
+    def on_response_complete(self) -> None:
+        """An answer is out. `close_idle` sees to connections that are not used again."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
+        self.flow.resume_reading()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone away."""
         super().connection_lost(exc)
         if self._lost is not None:
             self._lost.run()
+        if isinstance(self.cycle, DirectCycle):
+            self.cycle.answer.cancel()
 
     def shutdown(self) -> None:
         """The server stops: waiting long polls end now instead of at their deadline."""
         if self._lost is not None:
             asyncio.get_running_loop().call_soon(self._lost.run)
         super().shutdown()
+        if isinstance(self.cycle, DirectCycle) and not self.cycle.response_complete:
+            self.cycle.answer.expire()
+
+    def close_if_idle(self, before: float) -> None:
+        """Close the connection if no request has come, or come whole, since a time."""
+        is_waiting = self.cycle is not None and not self.cycle.response_complete
+        if not is_waiting and self._idle_since < before:
+            self.transport.close()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connects."""
+        super().connection_made(transport)
+        self._idle_since = self.loop.time()
+
+
+async def close_idle(connections: Iterable[object], idle_s: float) -> None:
+    """Close connections that were not used for so long; one timer serves all of them."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(idle_s / 5)
+        before = loop.time() - idle_s
+        for connection in tuple(connections):
+            if isinstance(connection, HttpConnection):
+                connection.close_if_idle(before)
 
 
 def write_response(send: object, head: bytes, body: bytes) -> bool:
@@ -75,12 +195,12 @@ def write_response(send: object, head: bytes, body: bytes) -> bool:
         return False
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    lines = [head]
-    for name, value in cycle.default_headers:
-        lines.append(b"%b: %b\r\n" % (name, value))
-    lines.append(b"content-length: %d\r\n\r\n" % len(body))
-    lines.append(body)
-    cycle.transport.write(b"".join(lines))
+    cycle.transport.write(_with_length(cycle.default_headers, head, body))
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+def _with_length(headers: list[tuple[bytes, bytes]], head: bytes, body: bytes) -> bytes:
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, lines, len(body), body)

@@ -4,7 +4,6 @@ Law: a waiter subscribes, then reads, then waits; a change is published after
 its commit. So a change is either read or it wakes the reader.
 """
 
-import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -21,44 +20,6 @@ class Listener(Protocol):
 
     def wake(self) -> None:
         """Called on the event loop; must not block or raise."""
-
-
-class Waiter:
-    """One long poll: a future that a change, the deadline or a lost connection resolves."""
-
-    __slots__ = ("_future", "_woken")
-
-    def __init__(self) -> None:
-        self._future: asyncio.Future[bool] | None = None
-        self._woken = False
-
-    def wake(self) -> None:
-        """There may be news."""
-        self._woken = True
-        if self._future is not None and not self._future.done():
-            self._future.set_result(True)
-
-    def give_up(self) -> None:
-        """End the wait without news."""
-        if self._future is not None and not self._future.done():
-            self._future.set_result(False)
-
-    async def wait(self, deadline: float) -> bool:
-        """True when woken, False when the loop's clock has passed the deadline."""
-        if self._woken:
-            self._woken = False
-            return True
-        loop = asyncio.get_running_loop()
-        if deadline <= loop.time():
-            return False
-        self._future = loop.create_future()
-        timer = loop.call_at(deadline, self.give_up)
-        try:
-            return await self._future
-        finally:
-            timer.cancel()
-            self._future = None
-            self._woken = False
 
 
 class Feed:

@@ -69,6 +69,17 @@ class Sessions:
         self._seen: list[_Entry] = []
         self._flusher: asyncio.Task[None] | None = None
 
+    def held(self, token: str, address: str) -> Requester | None:
+        """Who holds the token, if memory knows that it is good; a refusal is found elsewhere."""
+        entry = self._held.get(hash_token(token))
+        now = self._now_ms()
+        if entry is None or entry.is_locked:
+            return None
+        if entry.expires_ts is not None and entry.expires_ts <= now:
+            return None
+        self._note_seen(entry, now, address)
+        return entry.requester
+
     async def requester_of(self, token: str, address: str = "") -> Requester:
         """Who holds the token; raises UnknownToken and UserLocked."""
         entry = await self._entry(token, address)
@@ -90,12 +101,15 @@ class Sessions:
         now = self._now_ms()
         if entry.expires_ts is not None and entry.expires_ts <= now:
             raise UnknownToken("The access token has expired", soft_logout=True)
+        self._note_seen(entry, now, address)
+        return entry
+
+    def _note_seen(self, entry: _Entry, now: int, address: str) -> None:
         entry.seen_ts = now
         entry.address = address
         if not entry.is_noted:
             entry.is_noted = True
             self._seen.append(entry)
-        return entry
 
     async def _load(self, token_hash: bytes) -> _Entry:
         changes = self._changes

@@ -51,6 +51,10 @@ class Filters:
             raise NotFound("Unknown filter")
         return json
 
+    def held(self, user_id: UserId, text: str) -> Filter | None:
+        """The filter, if it is in memory."""
+        return self._parsed.get(("" if text.startswith("{") else user_id, text))
+
     async def resolve(self, user_id: UserId, text: str) -> Filter:
         """The filter a query names, or spells out beginning with a brace."""
         is_inline = text.startswith("{")

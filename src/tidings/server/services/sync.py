@@ -1,6 +1,7 @@
 """Waiting for news: subscribe, then read, then wait.
 
-`answer` serves a long poll; `read_now` is the step that the WebSocket repeats.
+A long poll is not a task but a `Poll`, which the feed wakes by a plain call:
+most of what a delivery costs is what is done around it.
 """
 
 import asyncio
@@ -9,32 +10,30 @@ from collections.abc import Callable
 from tidings.protocol.errors import InvalidParam
 from tidings.protocol.tokens import format_token
 from tidings.rules import sync
-from tidings.server.live.feed import Feed, Waiter
+from tidings.server.live.feed import Feed
 from tidings.server.live.users import Users
+from tidings.server.services.deadlines import Deadlines
 from tidings.server.services.sync_recent import Outcome, RecentSync
-from tidings.server.services.sync_request import Devices, SyncRequest
+from tidings.server.services.sync_request import SyncRequest
 from tidings.server.services.sync_stored import StoredSync
 from tidings.server.storage.database import Database
+
+Answer = Callable[[bytes], None]
+Failure = Callable[[BaseException], None]
 
 
 class Sync:
     """Answers /sync, out of memory where it can."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - its collaborators, by name
-        self,
-        db: Database,
-        feed: Feed,
-        users: Users,
-        devices: Devices,
-        recent: RecentSync,
-        stored: StoredSync,
+    def __init__(
+        self, db: Database, feed: Feed, users: Users, recent: RecentSync, stored: StoredSync
     ) -> None:
         self._db = db
-        self._feed = feed
         self._users = users
-        self._devices = devices
         self._recent = recent
         self._stored = stored
+        self.feed = feed
+        self.deadlines = Deadlines()
 
     async def answer(
         self, request: SyncRequest, on_lost: Callable[[Callable[[], None]], None]
@@ -43,72 +42,125 @@ class Sync:
 
         `on_lost` takes a function to call when the client goes away.
         """
-        waiter = Waiter()
-        self._feed.subscribe(request.user_id, waiter)
+        await self.begin(request)
+        answered: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        poll = Poll(self, request, answered.set_result, answered.set_exception)
+        on_lost(poll.expire)
+        poll.start()
         try:
-            return await self._answer(request, waiter, on_lost)
+            return await answered
         finally:
-            self._feed.unsubscribe(request.user_id, waiter)
+            poll.cancel()
 
-    async def _answer(
-        self,
-        request: SyncRequest,
-        waiter: Waiter,
-        on_lost: Callable[[Callable[[], None]], None],
-    ) -> bytes:
-        deadline = asyncio.get_running_loop().time() + request.timeout_ms / 1000
-        after = await self.begin(request)
-        is_watched = False
-        while True:
-            body = await self.read_after(request, after)
-            if body is not None:
-                return body
-            after = max(after, self._feed.position)
-            if not is_watched:
-                on_lost(waiter.give_up)
-                is_watched = True
-            if not await waiter.wait(deadline):
-                self._devices.quiet(request, after)
-                return sync.assemble(sync.Update(format_token(request.since or 0)))
-
-    async def begin(self, request: SyncRequest) -> int:
-        """Start to serve a request: where to look for its news; raises InvalidParam."""
-        if request.since is not None and request.since > self._feed.position:
+    async def begin(self, request: SyncRequest) -> None:
+        """Start to serve a request; raises InvalidParam for a token of no past or present."""
+        if request.since is not None and request.since > self.feed.position:
             await self._db.catch_up()  # another process may have handed the token out
-            if request.since > self._feed.position:
+            if request.since > self.feed.position:
                 raise InvalidParam("since is a token this server has not handed out")
-        self._devices.begin(request)
-        if self._users.held(request.user_id) is None:
+        if not self.is_ready(request):
             async with self._db.read() as tx:
                 await self._users.load(tx, request.user_id)
-        return self._devices.scan_from(request)
 
-    async def read_after(self, request: SyncRequest, after: int) -> bytes | None:
-        """What is new after a position, if anything is."""
-        if request.since is None or request.full_state:
-            return sync.assemble(await self._stored.read(request))
-        outcome = self.read_now(request, after)
-        if outcome is Outcome.STORED:
-            update = await self._stored.read(request)
-            return sync.assemble(update) if update.has_news else None
-        return outcome if isinstance(outcome, bytes) else None
+    def is_ready(self, request: SyncRequest) -> bool:
+        """Whether `begin` would have nothing to wait for."""
+        return (request.since or 0) <= self.feed.position and (
+            self._users.held(request.user_id) is not None
+        )
+
+    def read_now(self, request: SyncRequest, after: int) -> bytes | Outcome:
+        """What is new after a position as far as memory knows, without waiting for anything."""
+        if request.since is None or request.full_state or after < self.feed.floor:
+            return Outcome.STORED
+        view = self._users.held(request.user_id)
+        if view is None:
+            return Outcome.STORED
+        return self._recent.read(view, request, after)
 
     async def read_stored(self, request: SyncRequest) -> sync.Update:
         """What the database holds that is new, or all of it."""
         return await self._stored.read(request)
 
-    def received(self, request: SyncRequest) -> None:
-        """A stream has written everything up to the request's token to its reader."""
-        self._devices.begin(request)
 
-    def read_now(self, request: SyncRequest, after: int) -> bytes | Outcome:
-        """What is new after a position as far as memory knows, without waiting for anything."""
-        view = self._users.held(request.user_id)
-        if view is None or after < self._feed.floor:
-            return Outcome.STORED
-        return self._recent.read(view, request, after)
+class Poll:
+    """One long poll; it answers once, fails once, or is cancelled."""
 
-    @property
-    def position(self) -> int:
-        """Everything up to here is shown."""
-        return self._feed.position
+    __slots__ = ("_after", "_answer", "_fail", "_is_over", "_request", "_sync", "_task", "due")
+
+    def __init__(self, sync: Sync, request: SyncRequest, answer: Answer, fail: Failure) -> None:
+        self._sync = sync
+        self._request = request
+        self._answer = answer
+        self._fail = fail
+        self._after = request.device.scan_from(request.since or 0)
+        self._task: asyncio.Task[None] | None = None
+        self._is_over = False
+        self.due = 0
+        """Where `Deadlines` keeps it."""
+        request.device.arrived(request.since)
+
+    def start(self) -> None:
+        """Subscribe and read; what comes later wakes it."""
+        sync, request = self._sync, self._request
+        sync.feed.subscribe(request.user_id, self)
+        self.wake()
+        if self._is_over or request.since is None:
+            return
+        if request.timeout_ms <= 0 and self._task is None:
+            self.expire()
+        else:
+            sync.deadlines.add(self, request.timeout_ms)
+
+    def wake(self) -> None:
+        """There may be news."""
+        if self._task is not None or self._is_over:
+            return
+        outcome = self._sync.read_now(self._request, self._after)
+        if isinstance(outcome, bytes):
+            self._finish(outcome)
+        elif outcome is Outcome.STORED:
+            self._task = asyncio.ensure_future(self._read_stored())
+        else:
+            self._after = max(self._after, self._sync.feed.position)
+
+    async def _read_stored(self) -> None:
+        try:
+            update = await self._sync.read_stored(self._request)
+        except Exception as error:  # noqa: BLE001 - whoever asked gets it
+            self._close()
+            self._fail(error)
+            return
+        self._task = None
+        request = self._request
+        if update.has_news or request.since is None or request.full_state:
+            self._finish(sync.assemble(update))
+            return
+        self._after = max(self._after, int(update.next_batch[1:]))
+        if request.timeout_ms <= 0:
+            self.expire()
+        elif self._after < self._sync.feed.position:
+            self.wake()
+
+    def expire(self) -> None:
+        """The time is over: the same token again, unless a reading is about to answer."""
+        if self._is_over or self._task is not None:
+            return
+        since = self._request.since or 0
+        self._request.device.quiet(since, self._after)
+        self._finish(sync.assemble(sync.Update(format_token(since))))
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        if not self._is_over:
+            self._close()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _finish(self, body: bytes) -> None:
+        self._close()
+        self._answer(body)
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._sync.feed.unsubscribe(self._request.user_id, self)
+        self._sync.deadlines.remove(self)

@@ -27,9 +27,10 @@ from tidings.rules.stream import (
 from tidings.server.live.present import Present
 from tidings.server.live.rooms import MEMBER, Room
 from tidings.server.live.users import UserView
-from tidings.server.services.sync_request import Devices, SyncRequest
+from tidings.server.services.sync_request import SyncRequest
 
 SHARED_MAX = 512
+NO_MEMBERS: set[tuple[RoomId, UserId]] = set()
 
 
 class Outcome(Enum):
@@ -72,17 +73,31 @@ class _Gathered(msgspec.Struct):
 class RecentSync:
     """Reads the feed for one user."""
 
-    def __init__(self, present: Present, devices: Devices, now_ms: Callable[[], int]) -> None:
+    def __init__(self, present: Present, now_ms: Callable[[], int]) -> None:
         self._present = present
-        self._devices = devices
         self._now_ms = now_ms
         self._shared: dict[tuple[RoomId, int, int, int, int], bytes] = {}
+        """Timelines by room, first and last event, number of events shown and left out."""
+        self._messages: dict[tuple[int, int], bytes] = {}
+        """Answers that hold one message, by its position and the reader's unread count."""
 
     def read(self, view: UserView, request: SyncRequest, after: int) -> bytes | Outcome:
         """The answer with what is new after a position, or why there is none."""
-        gathered = self._gather(view, request, after)
+        changes = self._present.feed.after(after)
+        if not changes:
+            return Outcome.NOTHING
+        if len(changes) == 1:
+            body = self._read_message(view, request, changes[0])
+            if body is not None:
+                return body
+        gathered = self._gather(view, request, after, changes)
         if isinstance(gathered, Outcome):
             return gathered
+        return self._assemble(view, request, gathered)
+
+    def _assemble(
+        self, view: UserView, request: SyncRequest, gathered: _Gathered
+    ) -> bytes | Outcome:
         joined: dict[RoomId, bytes] = {}
         members: set[tuple[RoomId, UserId]] = set()
         for room_id, news in gathered.rooms.items():
@@ -104,13 +119,55 @@ class RecentSync:
         if not update.has_news:
             return Outcome.NOTHING
         if request.lazy:
-            self._devices.sent(request, members, position)
+            request.device.sent(members, position)
         return sync.assemble(update)
 
-    def _gather(self, view: UserView, request: SyncRequest, after: int) -> _Gathered | Outcome:
-        changes = self._present.feed.after(after)
-        if not changes:
-            return Outcome.NOTHING
+    def _read_message(self, view: UserView, request: SyncRequest, change: Change) -> bytes | None:
+        """The answer to what is most common: one message, its sender known.
+
+        Members with the same unread counts are sent the same bytes, so that a
+        delivery costs a look into a dict. None where the answer may be another.
+        """
+        if not isinstance(change, EventAppended):
+            return None
+        event = change.event
+        place = view.places.get(event.room_id)
+        if (
+            event.state_key is not None
+            or place is None
+            or place.membership != "join"
+            or place.threads
+            or place.notices
+            or event.sender == request.user_id
+            or view.ignored
+            or request.state_after
+            or not request.filter.is_plain
+            or request.filter.room.state.include_redundant_members
+            or (request.lazy and (event.room_id, event.sender) not in request.device.known)
+        ):
+            return None
+        room = self._present.rooms.held(event.room_id)
+        limit = request.events_max
+        if room is None or not limit:
+            return None
+        unread = 0 if view.is_explicit else place.unread_loud(room.tip.loud)
+        key = (event.position, unread)
+        body = self._messages.get(key)
+        if body is None:
+            gathered = _Gathered({event.room_id: _News([event], [], [])}, [], {})
+            found = self._assemble(view, request, gathered)
+            body = found if isinstance(found, bytes) else None
+            if body is not None:
+                if len(self._messages) >= SHARED_MAX:
+                    self._messages.clear()
+                self._messages[key] = body
+        else:
+            request.device.sent(NO_MEMBERS, self._present.feed.position)
+        return body
+
+    def _gather(
+        self, view: UserView, request: SyncRequest, after: int, changes: Sequence[Change]
+    ) -> _Gathered | Outcome:
         gathered, user_id = _Gathered({}, [], {}), request.user_id
         for change in changes:
             if isinstance(change, EventAppended):
@@ -271,7 +328,7 @@ class RecentSync:
         redundant = request.filter.room.state.include_redundant_members
         for event in timeline:
             key = (room.room_id, event.sender)
-            if key in members or (not redundant and self._devices.is_known(request, *key)):
+            if key in members or (not redundant and key in request.device.known):
                 continue
             members.add(key)
             member = room.get(MEMBER, event.sender)

@@ -10,11 +10,65 @@ from tidings.protocol.ids import DeviceId, RoomId, UserId
 DEVICES_MAX = 20_000
 
 
+class DeviceMemory(msgspec.Struct):
+    """What one device is known to have; forgetting it costs a few bytes, never truth.
+
+    Members that were sent count as known once the device comes back with the
+    token they were sent with: an answer that was lost is sent again in full.
+    """
+
+    known: set[tuple[RoomId, UserId]]
+    """Member events that have arrived."""
+    pending: set[tuple[RoomId, UserId]] | None = None
+    pending_at: int = -1
+    quiet_since: int = -1
+    """The token after which there was nothing for the device up to `quiet_upto`."""
+    quiet_upto: int = -1
+
+    def arrived(self, since: int | None) -> None:
+        """The device comes with a token: what was sent together with it has arrived."""
+        if since is None:
+            self.known.clear()
+        elif self.pending and self.pending_at == since:
+            self.known |= self.pending
+        self.pending = None
+
+    def sent(self, members: set[tuple[RoomId, UserId]], next_position: int) -> None:
+        """Member events go out with an answer."""
+        self.pending, self.pending_at = members, next_position
+
+    def quiet(self, since: int, upto: int) -> None:
+        """There was nothing for the device between its token and a position."""
+        self.quiet_since, self.quiet_upto = since, upto
+
+    def scan_from(self, since: int) -> int:
+        """Where to look for news: the token, or beyond it what is known to hold nothing."""
+        return self.quiet_upto if self.quiet_since == since else since
+
+
+class Devices:
+    """The devices that sync."""
+
+    def __init__(self) -> None:
+        self._devices: OrderedDict[tuple[UserId, DeviceId], DeviceMemory] = OrderedDict()
+
+    def of(self, user_id: UserId, device_id: DeviceId) -> DeviceMemory:
+        """What is known of a device."""
+        key = (user_id, device_id)
+        device = self._devices.get(key)
+        if device is None:
+            device = self._devices[key] = DeviceMemory(set())
+            if len(self._devices) > DEVICES_MAX:
+                self._devices.popitem(last=False)
+        return device
+
+
 class SyncRequest(msgspec.Struct, frozen=True):
     """One /sync, its parameters read."""
 
     user_id: UserId
     device_id: DeviceId
+    device: DeviceMemory
     filter: Filter
     since: int | None = None
     timeout_ms: int = 0
@@ -30,64 +84,3 @@ class SyncRequest(msgspec.Struct, frozen=True):
     def lazy(self) -> bool:
         """Whether member events come only for those who are seen to act."""
         return self.filter.room.state.lazy_load_members
-
-
-class _Device(msgspec.Struct):
-    known: set[tuple[RoomId, UserId]]
-    pending: set[tuple[RoomId, UserId]]
-    pending_at: int = -1
-    quiet_since: int = -1
-    quiet_upto: int = -1
-
-
-class Devices:
-    """What each device is known to have received; forgetting it costs a few bytes, never truth.
-
-    Members that were sent count as known once the device comes back with the
-    token they were sent with: an answer that was lost is sent again in full.
-    """
-
-    def __init__(self) -> None:
-        self._devices: OrderedDict[tuple[UserId, DeviceId], _Device] = OrderedDict()
-
-    def _of(self, request: SyncRequest) -> _Device:
-        key = (request.user_id, request.device_id)
-        device = self._devices.get(key)
-        if device is None:
-            device = self._devices[key] = _Device(set(), set())
-            if len(self._devices) > DEVICES_MAX:
-                self._devices.popitem(last=False)
-        return device
-
-    def begin(self, request: SyncRequest) -> None:
-        """A request has come: what was sent with its token has arrived."""
-        device = self._of(request)
-        if request.since is None:
-            device.known.clear()
-        elif device.pending_at == request.since:
-            device.known |= device.pending
-        device.pending = set()
-        device.pending_at = -1
-
-    def is_known(self, request: SyncRequest, room_id: RoomId, user_id: UserId) -> bool:
-        """Whether the device has the member event of the user."""
-        return (room_id, user_id) in self._of(request).known
-
-    def sent(
-        self, request: SyncRequest, members: set[tuple[RoomId, UserId]], next_position: int
-    ) -> None:
-        """Member events go out with an answer."""
-        device = self._of(request)
-        device.pending, device.pending_at = members, next_position
-
-    def quiet(self, request: SyncRequest, upto: int) -> None:
-        """There was nothing for the device between its token and a position."""
-        device = self._of(request)
-        device.quiet_since = -1 if request.since is None else request.since
-        device.quiet_upto = upto
-
-    def scan_from(self, request: SyncRequest) -> int:
-        """Where to look for news: the token, or beyond it what is known to hold nothing."""
-        since = request.since or 0
-        device = self._of(request)
-        return device.quiet_upto if device.quiet_since == since else since

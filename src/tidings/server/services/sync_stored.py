@@ -22,7 +22,7 @@ from tidings.server.live.present import Present
 from tidings.server.live.rooms import MEMBER
 from tidings.server.live.users import Place, UserView
 from tidings.server.services.sync_recent import counts_of
-from tidings.server.services.sync_request import Devices, SyncRequest
+from tidings.server.services.sync_request import SyncRequest
 from tidings.server.storage.database import Database, ReadTx
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.sync import SyncStore, Window
@@ -57,7 +57,6 @@ class StoredSync:
         store: SyncStore,
         people: PeopleStore,
         present: Present,
-        devices: Devices,
         initial_account_data: "InitialAccountData",
         now_ms: Callable[[], int],
     ) -> None:
@@ -65,7 +64,6 @@ class StoredSync:
         self._store = store
         self._people = people
         self._present = present
-        self._devices = devices
         self._initial_account_data = initial_account_data
         self._now_ms = now_ms
 
@@ -167,7 +165,7 @@ class StoredSync:
             elif not place.forgotten and self._shows_left(request, place):
                 left[room_id] = self._left(answer, read, room_id)
         if request.lazy:
-            self._devices.sent(request, answer.members, answer.upto)
+            request.device.sent(answer.members, answer.upto)
         return sync.Update(
             next_batch=format_token(answer.upto),
             joined=joined,
@@ -296,7 +294,7 @@ class StoredSync:
             user_id = UserId(member.state_key or "")
             if user_id not in needed:
                 continue
-            known = not redundant and self._devices.is_known(request, room_id, user_id)
+            known = not redundant and (room_id, user_id) in request.device.known
             if stretch.is_new or not known:
                 state.setdefault((MEMBER, user_id), member)
                 answer.members.add((room_id, user_id))

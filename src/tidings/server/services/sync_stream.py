@@ -12,7 +12,6 @@ import msgspec
 
 from tidings.protocol.errors import MatrixError
 from tidings.rules import sync
-from tidings.server.live.feed import Feed
 from tidings.server.services.sync import Sync
 from tidings.server.services.sync_recent import Outcome
 from tidings.server.services.sync_request import SyncRequest
@@ -21,10 +20,9 @@ from tidings.server.services.sync_request import SyncRequest
 class SyncStream:
     """Pushes sync answers to one reader."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators, by name
+    def __init__(
         self,
         sync: Sync,
-        feed: Feed,
         request: SyncRequest,
         send: Callable[[bytes], None],
         *,
@@ -32,7 +30,6 @@ class SyncStream:
         fail: Callable[[MatrixError], None],
     ) -> None:
         self._sync = sync
-        self._feed = feed
         self._request = request
         self._send = send
         self._is_congested = is_congested
@@ -43,14 +40,17 @@ class SyncStream:
 
     async def open(self) -> None:
         """Subscribe; raises InvalidParam for a token that was never handed out."""
-        self._after = await self._sync.begin(self._request)
-        self._feed.subscribe(self._request.user_id, self)
+        request = self._request
+        await self._sync.begin(request)
+        self._after = request.device.scan_from(request.since or 0)
+        request.device.arrived(request.since)
+        self._sync.feed.subscribe(self._request.user_id, self)
         self._is_open = True
 
     def close(self) -> None:
         """The reader has gone away."""
         self._is_open = False
-        self._feed.unsubscribe(self._request.user_id, self)
+        self._sync.feed.unsubscribe(self._request.user_id, self)
         if self._task is not None:
             self._task.cancel()
 
@@ -62,22 +62,19 @@ class SyncStream:
         """There may be news."""
         if not self._is_open or self._task is not None or self._is_congested():
             return
-        if self._request.since is None or self._request.full_state:
-            self._read_stored()
-            return
         outcome = self._sync.read_now(self._request, self._after)
         if isinstance(outcome, bytes):
-            self._sent(outcome, self._sync.position)
+            self._sent(outcome, self._sync.feed.position)
         elif outcome is Outcome.STORED:
             self._read_stored()
         else:
-            self._after = max(self._after, self._sync.position)
+            self._after = max(self._after, self._sync.feed.position)
 
     def _sent(self, body: bytes, position: int) -> None:
         self._send(body)
         self._after = position
         self._request = msgspec.structs.replace(self._request, since=position, full_state=False)
-        self._sync.received(self._request)
+        self._request.device.arrived(position)
 
     def _read_stored(self) -> None:
         self._task = asyncio.ensure_future(self._send_stored())
