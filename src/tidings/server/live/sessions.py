@@ -59,8 +59,15 @@ class _Entry:
 class Sessions:
     """The tokens in use, and when each device was last seen."""
 
-    def __init__(self, db: Database, devices: DeviceStore, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        devices: DeviceStore,
+        now_ms: Callable[[], int],
+        held_max: int = SESSIONS_MAX,
+    ) -> None:
         self._db = db
+        self._held_max = held_max
         self._devices = devices
         self._now_ms = now_ms
         self._held: OrderedDict[bytes, _Entry] = OrderedDict()
@@ -134,7 +141,7 @@ class Sessions:
         self._held[token_hash] = entry
         key = (entry.requester.user_id, entry.requester.device_id)
         self._by_device.setdefault(key, set()).add(token_hash)
-        if len(self._held) > SESSIONS_MAX:
+        if len(self._held) > self._held_max:
             longest_unused, old = self._held.popitem(last=False)
             self._forget(longest_unused, old)
 
