@@ -12,7 +12,8 @@ from tidings.rules.paging import END
 from tidings.server.api.rooms_state import view_of
 from tidings.server.http.request import Request, Response, json_response
 from tidings.server.http.routing import V3, Route
-from tidings.server.services.history import History, Wanted
+from tidings.server.services.history import History
+from tidings.server.services.pages import Wanted
 
 V1 = "/_matrix/client/v1"
 CONTEXT_LIMIT_MAX = 100

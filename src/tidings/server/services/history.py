@@ -9,40 +9,17 @@ from tidings.protocol.events import Event
 from tidings.protocol.filters import RoomEventFilter
 from tidings.protocol.ids import EventId, RoomId, UserId
 from tidings.protocol.tokens import format_token
-from tidings.rules.paging import END, visible_spans
+from tidings.rules.paging import END
 from tidings.rules.presentation import NO_BUNDLE, View, client_event, json_array
 from tidings.server.live.rooms import MEMBER
-from tidings.server.live.users import IGNORED, ignored_users
 from tidings.server.services.access import Access, Sight
 from tidings.server.services.bundles import Bundles
+from tidings.server.services.pages import Pages, Wanted
 from tidings.server.services.past import PastState
 from tidings.server.storage.database import Database, ReadTx
-from tidings.server.storage.events import EventStore, Span
-from tidings.server.storage.people import PeopleStore
+from tidings.server.storage.events import EventStore
 
-SCANS_MAX = 10
-"""Reads for one page: bounds what a filter that nearly nothing passes can cost."""
-FILTERED_SCAN = 200
 NEIGHBOURS = 100
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a room's history is asked for, in which direction."""
-
-    after: int = -1
-    before: int = END
-    """Positions between these two, neither included."""
-    backwards: bool
-    limit: int
-    filter: RoomEventFilter = RoomEventFilter()
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Events in the order of reading, and the position that the next page begins at."""
-
-    events: list[Event]
-    last: int | None
-    """The position of the last event looked at; None when there is nothing beyond it."""
 
 
 class History:
@@ -52,14 +29,14 @@ class History:
         self,
         db: Database,
         events: EventStore,
-        people: PeopleStore,
+        pages: Pages,
         access: Access,
         bundles: Bundles,
         past: PastState,
     ) -> None:
         self._db = db
         self._events = events
-        self._people = people
+        self._pages = pages
         self._access = access
         self._bundles = bundles
         self._past = past
@@ -69,7 +46,7 @@ class History:
         async with self._db.read() as tx:
             sight = await self._access.load_room(tx, view.user_id, room_id)
             wanted = _begun(wanted, sight)
-            page = await self._page(tx, sight, wanted)
+            page = await self._pages.read(tx, sight, wanted)
             shown = await self._show(tx, sight, page.events, view)
             members = await self._members(tx, sight, page.events, wanted.filter)
         start = wanted.before - 1 if wanted.backwards else wanted.after
@@ -96,11 +73,11 @@ class History:
             sight, event = await self._access.load_event(tx, view.user_id, room_id, event_id)
             place, few = event.position, wanted.limit // 2
             earlier = Wanted(before=place, backwards=True, limit=few, filter=wanted.filter)
-            before = (await self._page(tx, sight, earlier)).events
+            before = (await self._pages.read(tx, sight, earlier)).events
             later = Wanted(
                 after=place, backwards=False, limit=wanted.limit - len(before), filter=wanted.filter
             )
-            after = (await self._page(tx, sight, later)).events
+            after = (await self._pages.read(tx, sight, later)).events
             events = [event, *before, *after]
             shown = await self._show(tx, sight, events, view)
             last = after[-1].position if after else place
@@ -131,7 +108,7 @@ class History:
                 backwards=backwards,
                 limit=NEIGHBOURS,
             )
-            page = await self._page(tx, sight, wanted)
+            page = await self._pages.read(tx, sight, wanted)
         for event in page.events:
             if event.origin_server_ts == ts or (event.origin_server_ts < ts) == backwards:
                 return event.event_id, event.origin_server_ts
@@ -151,44 +128,6 @@ class History:
             else:
                 low = event[0] + 1
         return low
-
-    async def _page(self, tx: ReadTx, sight: Sight, wanted: Wanted) -> Page:
-        ignored = await self._ignored(tx, sight.user_id)
-
-        def passes(event: Event) -> bool:
-            is_heard = event.state_key is not None or event.sender not in ignored
-            return is_heard and wanted.filter.passes(event)
-
-        everything = wanted.filter.is_everything and not ignored
-        events: list[Event] = []
-        last, scans = None, 0
-        spans = visible_spans(
-            sight.intervals, wanted.after, wanted.before, backwards=wanted.backwards
-        )
-        for after, before in spans:
-            low, high = after, before
-            while scans < SCANS_MAX and len(events) < wanted.limit:
-                scans += 1
-                size = wanted.limit - len(events) if everything else FILTERED_SCAN
-                span = Span(after=low, before=high, backwards=wanted.backwards, limit=size + 1)
-                rows = await self._events.page(tx, sight.room.room_id, span)
-                for event in rows[:size]:
-                    last = event.position
-                    if passes(event):
-                        events.append(event)
-                        if len(events) == wanted.limit:
-                            break
-                is_done = not rows or last == rows[-1].position
-                if is_done:
-                    break
-                low, high = (low, last or high) if wanted.backwards else (last or low, high)
-            else:
-                return Page(events, last)
-        return Page(events, None)
-
-    async def _ignored(self, tx: ReadTx, user_id: UserId) -> frozenset[str]:
-        content = await self._people.find_account_data(tx, user_id, "", IGNORED)
-        return ignored_users(content) if content else frozenset()
 
     async def _show(
         self, tx: ReadTx, sight: Sight, events: Sequence[Event], view: View
