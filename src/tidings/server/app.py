@@ -193,6 +193,8 @@ class Server:
         ]
         app = HttpApp(Router(routes), self.sessions, self.limiter, config.limits.request_bytes_max)
         app.log_requests = config.log_requests
+        if config.dev:
+            app.count_queries = lambda: self.db.queries
         return app
 
     def _account_routes(self) -> list[Route]:

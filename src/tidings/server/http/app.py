@@ -73,6 +73,8 @@ class HttpApp:
         self._limiter = limiter
         self._body_bytes_max = body_bytes_max
         self.log_requests = False
+        self.count_queries: Callable[[], int] | None = None
+        """Set in development: each answer then tells how many statements have run so far."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,6 +88,9 @@ class HttpApp:
             response = error_response_of(error, request.path)
         if request.lost.is_lost:
             return
+        if self.count_queries is not None:
+            told = (b"x-tidings-queries", str(self.count_queries()).encode())
+            response = msgspec.structs.replace(response, headers=[*response.headers, told])
         await _send(send, response)
         if self.log_requests:
             took_ms = (time.perf_counter() - begun) * 1000

@@ -172,6 +172,8 @@ class Database:
         self._followers: set[asyncio.Future[None]] = set()
         self.position = 0
         """Everything up to here is committed and published in this process."""
+        self.queries = 0
+        """How many statements have run; the benchmark asks what a request adds."""
         self.publish: Callable[[Sequence[Change], int], None] = lambda _changes, _position: None
         self.read_changes: ChangeSource | None = None
         """Reads what other processes committed in (after, upto]; None when that is too much."""
@@ -205,7 +207,11 @@ class Database:
     async def read(self) -> AsyncIterator[ReadTx]:
         """One snapshot, for as long as the block runs."""
         async with self._driver.reader() as connection:
-            yield ReadTx(connection)
+            tx = ReadTx(connection)
+            try:
+                yield tx
+            finally:
+                self.queries += tx.queries
 
     async def write(self, recipe: Recipe[T]) -> T:
         """Run the recipe in the next group; returns after the commit, raises what it raised."""
@@ -267,6 +273,7 @@ class Database:
             except BaseException:
                 await self._driver.rollback()
                 raise
+            self.queries += tx.queries
             if tx.writes == 0:
                 await self._driver.rollback()
                 return
