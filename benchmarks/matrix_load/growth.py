@@ -30,7 +30,7 @@ async def growth(server: Homeserver, options: Namespace) -> Figures:
         if setting in kept:
             _, reader, _ = places[setting]
             figures[f"cold_queries_{setting}"] = await _queries(server, reader, kept[setting])
-    run, repeat = new_run(options), max(options.repeat, 100)
+    run, repeat = new_run(options), max(options.repeat, 1000)
     whole = server.window()
     for setting in SETTINGS:
         sender, reader, room_id = places[setting]
