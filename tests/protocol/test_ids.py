@@ -3,10 +3,13 @@ import pytest
 from tidings.protocol.errors import InvalidParam, InvalidUsername
 from tidings.protocol.ids import (
     check_new_localpart,
+    is_opaque_id,
     is_server_name,
     is_user_id,
     localpart_of,
+    parse_event_id,
     parse_room_alias,
+    parse_room_id,
     parse_user_id,
     server_name_of,
 )
@@ -71,3 +74,29 @@ def test_parts() -> None:
     assert localpart_of("@alice:here:8448") == "alice"
     assert server_name_of("@alice:here:8448") == "here:8448"
     assert server_name_of("!hash") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "is_opaque"),
+    [
+        ("aZ09._~=-", True),
+        ("", False),
+        ("a b", False),
+        ("é", False),
+        ("a\n", False),
+        ("a\0", False),
+    ],
+)
+def test_opaque_ids(text: str, is_opaque: bool) -> None:
+    assert is_opaque_id(text) == is_opaque
+    assert not is_opaque_id("x" * 65, 64)
+
+
+@pytest.mark.parametrize("sigil", ["!", "$"])
+def test_room_and_event_ids_are_opaque(sigil: str) -> None:
+    parse = parse_room_id if sigil == "!" else parse_event_id
+    assert parse(f"{sigil}abc") == f"{sigil}abc"
+    assert parse(f"{sigil}abc:here") == f"{sigil}abc:here"
+    for wrong in (None, 5, "", "abc", f"x{sigil}", f"{sigil}a\0", sigil + "x" * 255):
+        with pytest.raises(InvalidParam):
+            parse(wrong)

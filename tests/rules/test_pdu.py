@@ -244,3 +244,11 @@ def test_the_longest_names() -> None:
 def test_only_canonical_content(content: JsonObject) -> None:
     with pytest.raises(BadJson):
         pdu.build(Draft(ROOM, "x", ALICE, content), V12, PLACE, SIGNER)
+
+
+@pytest.mark.parametrize(
+    "draft", [Draft(ROOM, "x\0", ALICE, {}), Draft(ROOM, "x", ALICE, {}, "\0")]
+)
+def test_no_names_that_a_database_cannot_hold(draft: Draft) -> None:
+    with pytest.raises(BadJson):
+        pdu.build(draft, V12, PLACE, SIGNER)

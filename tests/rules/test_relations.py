@@ -22,6 +22,8 @@ NOTHING = (None, None, None)
         ({"event_id": 5, "rel_type": "m.thread"}, NOTHING),
         ({"event_id": "$x", "rel_type": ["m.thread"]}, NOTHING),
         ({"event_id": "$" * 256, "rel_type": "m.thread"}, NOTHING),
+        ({"event_id": "$x\0", "rel_type": "m.thread"}, NOTHING),
+        ({"event_id": "$x", "rel_type": "m.\0"}, NOTHING),
         (None, NOTHING),
         ([], NOTHING),
         ("m.thread", NOTHING),

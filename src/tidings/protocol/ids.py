@@ -19,6 +19,7 @@ ID_BYTES_MAX = 255
 
 _LOCALPART = re.compile(r"[a-z0-9._=/+-]+\Z")
 _HISTORICAL_LOCALPART = re.compile(r"[\x21-\x39\x3b-\x7e]+\Z")
+_OPAQUE = re.compile(r"[A-Za-z0-9._~=-]+\Z")
 _SERVER_NAME = re.compile(
     r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Za-z.-]{1,255})(?::[0-9]{1,5})?\Z"
 )
@@ -27,6 +28,11 @@ _SERVER_NAME = re.compile(
 def is_server_name(text: str) -> bool:
     """Whether the text is a host, IPv4 or bracketed IPv6 address with an optional port."""
     return _SERVER_NAME.match(text) is not None
+
+
+def is_opaque_id(text: str, bytes_max: int = ID_BYTES_MAX) -> bool:
+    """Whether the text follows the grammar of ids that mean nothing to whoever is given them."""
+    return len(text) <= bytes_max and _OPAQUE.match(text) is not None
 
 
 def check_new_localpart(localpart: str, server_name: str) -> UserId:
@@ -55,6 +61,29 @@ def parse_room_alias(text: object) -> RoomAlias:
         if colon and name and "\0" not in name and is_server_name(server):
             return RoomAlias(text)
     raise InvalidParam("Not a room alias: it must look like #name:server")
+
+
+def parse_room_id(text: object) -> RoomId:
+    """A room id, with or without a server's name; raises InvalidParam."""
+    if _has_sigil(text, "!"):
+        return RoomId(str(text))
+    raise InvalidParam("Not a room id: it must begin with !")
+
+
+def parse_event_id(text: object) -> EventId:
+    """An event id; raises InvalidParam."""
+    if _has_sigil(text, "$"):
+        return EventId(str(text))
+    raise InvalidParam("Not an event id: it must begin with $")
+
+
+def _has_sigil(text: object, sigil: str) -> bool:
+    return (
+        isinstance(text, str)
+        and text.startswith(sigil)
+        and len(text.encode(errors="replace")) <= ID_BYTES_MAX
+        and "\0" not in text
+    )
 
 
 def is_user_id(text: object) -> bool:

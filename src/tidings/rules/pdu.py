@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from tidings.protocol.canonical_json import check_canonical, encode_canonical
-from tidings.protocol.errors import TooLarge
+from tidings.protocol.errors import BadJson, TooLarge
 from tidings.protocol.events import Draft, JsonObject
 from tidings.protocol.ids import ID_BYTES_MAX, EventId, RoomId
 from tidings.protocol.room_versions import RoomVersion
@@ -223,6 +223,8 @@ def _with_redacts(parts: _Parts, draft: Draft, version: RoomVersion) -> _Parts:
 def _check_sizes(draft: Draft) -> None:
     # Client-server API, "Size limits". Four bytes a character at most: short text needs no count.
     for text in (draft.sender, draft.room_id, draft.type, draft.state_key or ""):
+        if "\0" in text:  # ours: PostgreSQL's text cannot hold it
+            raise BadJson("Types, state keys and ids must not contain the character NUL")
         if len(text) * 4 > ID_BYTES_MAX and len(text.encode(errors="replace")) > ID_BYTES_MAX:
             raise TooLarge(
                 f"Types, state keys and ids of events may be at most {ID_BYTES_MAX} bytes long"

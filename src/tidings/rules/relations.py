@@ -21,7 +21,7 @@ def relation_of(content: JsonObject) -> tuple[EventId | None, str | None, EventI
     event_id, rel_type = relation.get("event_id"), relation.get("rel_type")
     if not isinstance(event_id, str) or not isinstance(rel_type, str):
         return None, None, None
-    if max(len(event_id), len(rel_type)) > ID_BYTES_MAX:
+    if max(len(event_id), len(rel_type)) > ID_BYTES_MAX or "\0" in event_id + rel_type:
         return None, None, None
     target = EventId(event_id)
     return target, rel_type, target if rel_type == THREAD else None

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from tidings.protocol.errors import Forbidden
-from tidings.protocol.ids import RoomId, parse_room_alias
+from tidings.protocol.ids import RoomId, parse_room_alias, parse_room_id
 from tidings.rules.public_rooms import Search
 from tidings.server.http.request import EMPTY, Request, Response, json_response
 from tidings.server.http.routing import V3, Route
@@ -44,7 +44,7 @@ def routes(directory: Directory, room_list: RoomList, server_name: str) -> list[
 
     async def put_alias(request: Request) -> Response:
         alias = parse_room_alias(request.params["alias"])
-        room_id = RoomId(request.json(_AliasBody).room_id)
+        room_id = parse_room_id(request.json(_AliasBody).room_id)
         await directory.add(alias, room_id, request.requester.user_id)
         return EMPTY
 

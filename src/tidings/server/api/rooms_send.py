@@ -2,9 +2,9 @@
 
 import msgspec
 
-from tidings.protocol.errors import Forbidden, MissingParam
+from tidings.protocol.errors import Forbidden
 from tidings.protocol.events import Draft, JsonObject
-from tidings.protocol.ids import EventId, RoomId
+from tidings.protocol.ids import EventId, RoomId, parse_event_id
 from tidings.server.http.request import Request, Response
 from tidings.server.http.routing import V3, Route
 from tidings.server.live.rooms import MEMBER
@@ -35,10 +35,8 @@ def routes(timeline: Timeline) -> list[Route]:
         return await _redact(request, request.json_object(), request.params["event_id"])
 
     async def _redact(request: Request, content: JsonObject, target: object) -> Response:
-        if not isinstance(target, str):
-            raise MissingParam("redacts must name the event to redact")
         room_id, sender = RoomId(request.params["room_id"]), request.requester.user_id
-        draft = Draft(room_id, REDACTION, sender, content, redacts=EventId(target))
+        draft = Draft(room_id, REDACTION, sender, content, redacts=parse_event_id(target))
         return event_id_response(await timeline.redact(SendEvent(draft, _transaction(request))))
 
     room = f"{V3}/rooms/{{room_id}}"

@@ -17,6 +17,8 @@ CHANNEL = "tidings_position"
 READERS = 8
 LISTEN_RETRY_S = 1.0
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_WRONG_VALUES = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+"""Faults of one statement's values: the database is well, and the recipe alone fails."""
 
 
 @lru_cache(maxsize=1024)
@@ -29,6 +31,12 @@ def numbered(sql: str) -> str:
     )
 
 
+def _refusal(error: Exception) -> Exception:
+    if isinstance(error, _WRONG_VALUES):
+        return ValueError(str(error))
+    return StorageError(str(error))
+
+
 class PostgresConnection:
     """A connection inside a transaction."""
 
@@ -39,7 +47,7 @@ class PostgresConnection:
         try:
             return [tuple(row) for row in await self._raw.fetch(numbered(sql), *args)]
         except _FAULTS as error:
-            raise StorageError(str(error)) from error
+            raise _refusal(error) from error
 
     scan = fetch
 
@@ -47,7 +55,7 @@ class PostgresConnection:
         try:
             done = await self._raw.execute(numbered(sql), *args)
         except _FAULTS as error:
-            raise StorageError(str(error)) from error
+            raise _refusal(error) from error
         count = done.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
@@ -55,7 +63,7 @@ class PostgresConnection:
         try:
             await self._raw.executemany(numbered(sql), rows)
         except _FAULTS as error:
-            raise StorageError(str(error)) from error
+            raise _refusal(error) from error
 
 
 class PostgresDriver:
