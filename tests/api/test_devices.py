@@ -66,6 +66,13 @@ async def test_devices_are_deleted_together(server: ApiServer) -> None:
     assert (await bob.get("/account/whoami")).status_code == 200
 
 
+async def test_names_that_no_device_can_have(server: ApiServer) -> None:
+    alice = await server.user("alice")
+    for name in ("a\0b", "x" * 300, 5):
+        refused = await alice.post("/delete_devices", {"devices": [name]})
+        assert problem(refused) == (400, "M_BAD_JSON")
+
+
 async def test_a_device_may_have_any_name_in_its_path(server: ApiServer) -> None:
     await server.user("alice")
     odd = await server.log_in("alice", device_id="a/b c%?#é")

@@ -170,7 +170,8 @@ async def test_the_validity_of_a_registration_token(start_server: Starter) -> No
     await add_token(server, "welcome")
     path = "/_matrix/client/v1/register/m.login.registration_token/validity"
     assert (await server.nobody.get(path, token="welcome")).json() == {"valid": True}
-    assert (await server.nobody.get(path, token="guess")).json() == {"valid": False}
+    for guess in ("guess", "", "a\0b", "x" * 300):
+        assert (await server.nobody.get(path, token=guess)).json() == {"valid": False}
 
 
 async def test_an_authentication_session_expires(server: ApiServer) -> None:

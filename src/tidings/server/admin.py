@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import getpass
 import os
-import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 from tidings.protocol.errors import MatrixError
-from tidings.protocol.ids import UserId, parse_user_id, server_name_of
+from tidings.protocol.ids import UserId, is_opaque_id, parse_user_id, server_name_of
 from tidings.server.app import Server, now_ms
 from tidings.server.config import ConfigError, load_config
 from tidings.server.services.registration import NewAccount
@@ -27,8 +26,7 @@ from tidings.server.storage.accounts import RegistrationTokenRow, UserRow
 from tidings.server.storage.database import StorageError, WriteTx
 
 HOUR_MS = 3_600_000
-_OPAQUE = re.compile(r"[A-Za-z0-9._~=-]{1,64}\Z")
-"""Appendices, "Opaque Identifiers"."""
+TOKEN_BYTES_MAX = 64
 
 
 class AdminError(Exception):
@@ -133,7 +131,7 @@ async def create_token(server: Server, options: argparse.Namespace) -> Printed:
     now = now_ms()
     expires_ts = None if options.hours is None else now + int(options.hours * HOUR_MS)
     token = options.token or new_registration_token()
-    if not _OPAQUE.match(token):
+    if not is_opaque_id(token, TOKEN_BYTES_MAX):
         raise AdminError("a token may have 64 characters: letters, digits and . _ = ~ -")
     row = RegistrationTokenRow(token, options.uses, 0, expires_ts, now)
 

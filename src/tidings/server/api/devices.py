@@ -34,7 +34,7 @@ class DeleteBody(msgspec.Struct, frozen=True):
 class DeleteManyBody(msgspec.Struct, frozen=True):
     """The body of POST /delete_devices."""
 
-    devices: list[str]
+    devices: list[ShortText]
     auth: Auth | None = None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.protocol.errors import Forbidden, UserInUse
-from tidings.protocol.ids import UserId, check_new_localpart, localpart_of
+from tidings.protocol.ids import UserId, check_new_localpart, is_opaque_id, localpart_of
 from tidings.rules import search_text
 from tidings.server.services.devices import Devices, NewSession, OpenSession
 from tidings.server.services.passwords import Passwords
@@ -79,6 +79,8 @@ class Registration:
 
     async def is_token_valid(self, token: str) -> bool:
         """Whether a registration token would let someone in now."""
+        if not is_opaque_id(token):
+            return False
         async with self._db.read() as tx:
             row = await self._accounts.find_registration_token(tx, token)
         return row is not None and row.is_valid(self._now_ms())
