@@ -38,6 +38,20 @@ async def test_logging_in_by_local_part_or_user_id(server: ApiServer, user: str)
     assert await whoami(server, login["access_token"]) == 200
 
 
+async def test_a_login_that_a_change_of_password_overtakes_is_refused(server: ApiServer) -> None:
+    alice = await server.user("alice")
+    asked = await alice.post("/account/password", {"new_password": "another password"})
+    body = {"new_password": "another password", "auth": alice.password_auth(asked)}
+    logins = [server.nobody.post("/login", password_login("alice")) for _ in range(20)]
+    answers = await asyncio.gather(alice.post("/account/password", body), *logins)
+    assert answers[0].status_code == 200
+    for answer in answers[1:]:
+        if answer.status_code == 200:
+            assert await whoami(server, answer.json()["access_token"]) == 401
+        else:
+            assert answer.json() == WRONG
+
+
 async def test_the_legacy_user_field(server: ApiServer) -> None:
     await server.user("alice")
     body = {"type": "m.login.password", "user": "alice", "password": PASSWORD}

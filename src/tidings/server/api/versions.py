@@ -45,5 +45,6 @@ def _capabilities(config: Config) -> dict[str, object]:
         "m.set_displayname": {"enabled": True},
         "m.set_avatar_url": {"enabled": True},
         "m.profile_fields": {"enabled": True},
+        "m.get_login_token": {"enabled": True},
         "m.3pid_changes": {"enabled": False},
     }

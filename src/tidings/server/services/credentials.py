@@ -50,9 +50,10 @@ class Credentials:
             raise Forbidden(WRONG)
         if account.locked:
             raise UserLocked("This account has been locked", soft_logout=True)
-        if password_hash is not None and self._passwords.is_outdated(password_hash):
-            await self._rehash(account.user_id, password, password_hash)
-        return account
+        if password_hash is None or not self._passwords.is_outdated(password_hash):
+            return account
+        await self._rehash(account.user_id, password, password_hash)
+        return await self._find(account.user_id) or account
 
     def user_named(self, user: str) -> UserId | None:
         """The local user of a whole id or a local part, in whatever case it was typed."""

@@ -10,7 +10,7 @@ from tidings.server.live.sessions import hash_token
 from tidings.server.services.credentials import Credentials
 from tidings.server.services.devices import Devices, NewSession, OpenSession
 from tidings.server.services.tokens import new_token
-from tidings.server.storage.accounts import AccountStore
+from tidings.server.storage.accounts import AccountStore, UserRow
 from tidings.server.storage.database import Database, WriteTx
 from tidings.server.storage.devices import DeviceStore
 
@@ -45,9 +45,19 @@ class Logins:
 
     async def by_password(self, user: str, password: str, new: NewSession) -> OpenSession:
         """Log in with a password; raises Forbidden, UserLocked, LimitExceeded."""
-        account = await self._credentials.check(user, password)
+        while True:
+            account = await self._credentials.check(user, password)
+            session = await self._open_as_checked(account, new)
+            if session is not None:
+                return session
 
-        async def recipe(tx: WriteTx) -> OpenSession:
+    async def _open_as_checked(self, account: UserRow, new: NewSession) -> OpenSession | None:
+        """Log in, unless the password has been changed since it was checked."""
+
+        async def recipe(tx: WriteTx) -> OpenSession | None:
+            current = await self._accounts.find(tx, account.user_id)
+            if current is not None and current.password_hash != account.password_hash:
+                return None
             return await self._open(tx, account.user_id, new)
 
         return await self._db.write(recipe)
