@@ -1,10 +1,15 @@
 """What people do in rooms, as tests say it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+
 from tests.api.server import Person
+
+_numbers = count()
 
 
 def room_path(room_id: str) -> str:
@@ -24,18 +29,9 @@ async def create_room(*people: Person, **options: object) -> str:
     return room_id
 
 
-class _Counter:
-    value = 0
-
-    @classmethod
-    def next(cls) -> int:
-        cls.value += 1
-        return cls.value
-
-
-async def send(person: Person, room_id: str, body: str = "hello", **content: object) -> str:
+async def send(person: Person, room_id: str, body: str = "hello", /, **content: object) -> str:
     """Send a message; its event id."""
-    path = f"{room_path(room_id)}/send/m.room.message/{_Counter.next()}"
+    path = f"{room_path(room_id)}/send/m.room.message/{next(_numbers)}"
     message = {"msgtype": "m.text", "body": body, **content}
     event_id: str = (await done(person.put(path, message)))["event_id"]
     return event_id
@@ -52,7 +48,7 @@ def mentioning(*people: Person) -> dict[str, object]:
 
 
 async def redact(person: Person, room_id: str, event_id: str) -> None:
-    await done(person.put(f"{room_path(room_id)}/redact/{quote(event_id)}/{_Counter.next()}"))
+    await done(person.put(f"{room_path(room_id)}/redact/{quote(event_id)}/{next(_numbers)}"))
 
 
 async def read(
@@ -68,7 +64,7 @@ async def sync(person: Person, since: str | None = None, **query: str | int) -> 
     return await done(person.get("/sync", **query))
 
 
-async def done(answering: Any) -> dict[str, Any]:
+async def done(answering: Awaitable[httpx.Response]) -> dict[str, Any]:
     """The body of an answer that must be a success."""
     answer = await answering
     assert answer.status_code == 200, answer.text

@@ -161,7 +161,7 @@ class Server:
         self.feed = Feed()
         self.rooms = Rooms(self.room_store, self.events, self.feed)
         self.users = Users(self.people, self.room_store, self.rooms, self.feed)
-        self.presence = Presence(self.rooms, self.config.presence.room_members_max)
+        self.presence = Presence(self.config.presence.room_members_max)
         self.typing = Typing()
         self.sessions = Sessions(self.db, self.device_store, self._now_ms)
         self.present = Present(

@@ -1,6 +1,6 @@
 """GET and PUT account data, global and for rooms. Source: client-server API, "Client Config"."""
 
-from tidings.protocol.errors import InvalidParam
+from tidings.protocol.errors import InvalidParam, NotJson
 from tidings.protocol.ids import RoomId
 from tidings.server.api.own import check_own
 from tidings.server.http.request import EMPTY, Request, Response
@@ -13,6 +13,8 @@ def routes(account_data: AccountData) -> list[Route]:
 
     async def set_account_data(request: Request) -> Response:
         user_id, content = check_own(request), request.json_object()
+        if not request.body:  # which elsewhere stands for {}, but here would erase what is kept
+            raise NotJson("The content must be a JSON object")
         await account_data.set(user_id, _room_of(request), request.params["type"], content)
         return EMPTY
 

@@ -118,10 +118,11 @@ class PresenceTracker:
         person = self._held.get(user_id) or self._person(user_id)
         until = now + wait_ms + OFFLINE_AFTER_MS
         if state == "online":
+            was_here = now < person.online_until
             person.online_until = max(person.online_until, until)
             if person.shown == "online":
                 return
-            if person.shown == "offline":
+            if not was_here and not person.is_away:
                 person.active_ts = now
         else:
             person.idle_until = max(person.idle_until, until)

@@ -49,6 +49,12 @@ _NOTICE = (
     " FROM notices n JOIN events e ON e.position = n.position"
 )
 
+_IS_SMALL = (
+    "(SELECT count(*) FROM (SELECT 1 FROM members c WHERE c.room_id = m.room_id"
+    " AND c.membership = 'join' LIMIT ?) few) <= ?"
+)
+"""Whether room `m` has no more members than that; the limit is one more."""
+
 
 class ReceiptRow(msgspec.Struct, frozen=True, array_like=True):
     """A row of receipts, in the order of the change it stands for."""
@@ -104,14 +110,17 @@ class PeopleStore:
     async def receipts_of_member(
         self, tx: ReadTx, user_id: UserId, after: int, upto: int
     ) -> list[ReceiptMoved]:
-        """Receipts that moved in (after, upto] in the rooms a user has joined."""
+        """Receipts of the rooms a user has joined that moved in (after, upto].
+
+        Of rooms joined after `after` it is all of them.
+        """
         rows = await tx.scan(
             ReceiptRow,
             "SELECT r.position, r.room_id, r.user_id, r.receipt_type, r.thread_id, r.event_id,"
             " r.event_position, r.loud, r.ts FROM members m JOIN receipts r"
             " ON r.room_id = m.room_id WHERE m.user_id = ? AND m.membership = 'join'"
-            " AND r.position > ? AND r.position <= ?",
-            user_id, after, upto,
+            " AND (r.position > ? OR m.entered > ?) AND r.position <= ?",
+            user_id, after, after, upto,
         )  # fmt: skip
         return [row.change() for row in rows]
 
@@ -256,12 +265,17 @@ class PeopleStore:
     async def account_data_of(
         self, tx: ReadTx, user_id: UserId, after: int, upto: int
     ) -> list[AccountDataChanged]:
-        """A user's account data that changed in (after, upto], global and for rooms."""
+        """A user's account data that changed in (after, upto], global and for rooms.
+
+        For rooms joined after `after` it is all of it.
+        """
         return await tx.scan(
             AccountDataRow,
-            "SELECT position, user_id, room_id, type, content FROM account_data"
-            " WHERE user_id = ? AND position > ? AND position <= ?",
-            user_id, after, upto,
+            "SELECT a.position, a.user_id, a.room_id, a.type, a.content FROM account_data a"
+            " LEFT JOIN members m ON m.user_id = a.user_id AND m.room_id = a.room_id"
+            " AND m.membership = 'join' WHERE a.user_id = ?"
+            " AND (a.position > ? OR m.entered > ?) AND a.position <= ?",
+            user_id, after, after, upto,
         )  # fmt: skip
 
     async def account_data_changed(
@@ -325,6 +339,36 @@ class PeopleStore:
             " position = excluded.position",
             [(c.user_id, c.presence, c.status_msg, c.last_active_ts, c.position) for c in changes],
         )
+
+    async def company(
+        self, tx: ReadTx, user_id: UserId, members_max: int
+    ) -> list[tuple[RoomId, UserId]]:
+        """Who is in the rooms that a user has joined, apart from rooms with more members."""
+        return await tx.scan(
+            tuple[RoomId, UserId],
+            "SELECT o.room_id, o.user_id FROM members m JOIN members o"
+            " ON o.room_id = m.room_id AND o.membership = 'join'"
+            f" WHERE m.user_id = ? AND m.membership = 'join' AND {_IS_SMALL}",
+            user_id, members_max + 1, members_max,
+        )  # fmt: skip
+
+    async def presence_around(
+        self, tx: ReadTx, user_id: UserId, span: tuple[int, int], members_max: int
+    ) -> list[PresenceChanged]:
+        """What changed in a span (after, upto] with those who share a room of no more members.
+
+        In rooms that the user has joined since, all who are not offline.
+        """
+        after, upto = span
+        return await tx.scan(
+            PresenceRow,
+            "SELECT DISTINCT p.position, p.user_id, p.presence, p.status_msg, p.last_active_ts"
+            " FROM members m JOIN members o ON o.room_id = m.room_id AND o.membership = 'join'"
+            " JOIN presence p ON p.user_id = o.user_id AND p.position <= ?"
+            " AND (p.position > ? OR (m.entered > ? AND p.presence <> 'offline'))"
+            f" WHERE m.user_id = ? AND m.membership = 'join' AND {_IS_SMALL}",
+            upto, after, after, user_id, members_max + 1, members_max,
+        )  # fmt: skip
 
     async def is_sharing_room(self, tx: ReadTx, one: UserId, other: UserId) -> bool:
         """Whether two users have joined the same room."""
