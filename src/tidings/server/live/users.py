@@ -207,9 +207,9 @@ class Users:
                 view.take_event(change, _notice_for(view.user_id, change.notices))
             elif change.user_id == view.user_id:
                 view.take(change)
-        if view.is_explicit != (view.user_id in self._rules):
-            # They became explicit after the snapshot: the notices are not in it.
-            del self._held[view.user_id]
+                if isinstance(change, AccountDataChanged) and change.type in MAKES_EXPLICIT:
+                    # If that made them explicit, their notices are not in the snapshot.
+                    self._held.pop(view.user_id, None)
 
     async def read(self, tx: ReadTx, user_id: UserId, *, is_explicit: bool) -> UserView:
         """The user's view as the snapshot has it."""
