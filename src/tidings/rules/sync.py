@@ -203,15 +203,9 @@ def assemble_presence(change: PresenceChanged, now_ms: int) -> bytes:
     return _encode({"type": "m.presence", "sender": change.user_id, "content": content})
 
 
-def state_between(events: Iterable[Event], after: int, before: int) -> list[Event]:
-    """The latest state event of each key with after < position < before, oldest first."""
-    latest: dict[tuple[str, str | None], Event] = {}
-    for event in events:
-        if event.state_key is not None and after < event.position < before:
-            held = latest.get((event.type, event.state_key))
-            if held is None or held.position < event.position:
-                latest[event.type, event.state_key] = event
-    return sorted(latest.values(), key=lambda event: event.position)
+def latest_state(events: Iterable[Event]) -> dict[tuple[str, str | None], Event]:
+    """The last state event of each key among events in order."""
+    return {(event.type, event.state_key): event for event in events if event.state_key is not None}
 
 
 def summary_of(joined: int, invited: int, heroes: Sequence[UserId] | None) -> dict[str, object]:

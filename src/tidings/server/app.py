@@ -277,7 +277,7 @@ class Server:
             self.db, SyncStore(), self.people, self.present, initial_account_data, now
         )
         recent = RecentSync(self.present, now)
-        service = Sync(self.db, self.feed, self.users, recent, stored)
+        service = Sync(self.db, self.feed, self.present, recent, stored)
         reader = sync.SyncReader(
             self.filters, self.presence_tracker, SyncDevices(), self.config.limits
         )

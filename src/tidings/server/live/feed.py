@@ -8,8 +8,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from msgspec import structs
+
+from tidings.protocol.events import Event
 from tidings.protocol.ids import UserId
-from tidings.rules.stream import Change
+from tidings.rules.stream import Change, EventAppended
 
 CHANGES_MAX = 20_000
 """Changes kept for incremental syncs; older `since` tokens are answered from the database."""
@@ -54,6 +57,14 @@ class Feed:
             self.floor = self._positions[surplus - 1]
             del self._changes[:surplus]
             del self._positions[:surplus]
+
+    def redact(self, redacted: Event) -> None:
+        """Let the redacted form of an event stand in for it, and nobody be shown what it said."""
+        place = bisect_right(self._positions, redacted.position) - 1
+        if place >= 0 and self._positions[place] == redacted.position:
+            change = self._changes[place]
+            if isinstance(change, EventAppended):
+                self._changes[place] = structs.replace(change, event=redacted)
 
     def reset(self, position: int) -> None:
         """Start anew at a position: nothing before it is here."""

@@ -18,7 +18,7 @@ from tidings.server.live.feed import Feed
 from tidings.server.live.presence import Presence
 from tidings.server.live.rooms import MEMBER, Rooms
 from tidings.server.live.typing import Typing
-from tidings.server.live.users import Users
+from tidings.server.live.users import Users, UserView
 from tidings.server.storage.database import ReadTx
 from tidings.server.storage.people import PeopleStore
 
@@ -60,20 +60,45 @@ class Present:
             self._apply(change)
         self.feed.append(changes, position)
         for change in changes:
+            if isinstance(change, EventAppended) and change.redacted is not None:
+                self.feed.redact(change.redacted)
+        for change in changes:
             self._wake_for(change)
         self.feed.tell_watchers(changes)
 
     async def reset(self, tx: ReadTx, position: int) -> None:
         """Begin anew from a snapshot: at the start, and when too much changed to follow it."""
-        self.rooms.clear()
-        self.users.clear()
-        self._sessions.clear()
         await self.users.start(tx)
         for typing in await self._people.typing_changed(tx, 0, position):
             self.typing.apply(typing)
         for presence in await self._people.presence_changed(tx, 0, position):
             self.presence.apply(presence)
+        # Without a pause from here: nothing older than the feed's new floor may be held.
+        self.rooms.clear()
+        self.users.clear()
+        self.presence.clear()
+        self._sessions.clear()
         self.feed.reset(position)
+
+    async def load(self, tx: ReadTx, user_id: UserId) -> UserView:
+        """A user's view, and who is in the rooms they are in."""
+        view = await self.users.load(tx, user_id)
+        if all(self.presence.is_following(room_id) for room_id in view.joined):
+            return view
+        started = await tx.snapshot_position()
+        rows = await self._people.company(tx, user_id, self.presence.room_members_max)
+        if started < self.feed.floor:
+            return view
+        company: dict[RoomId, list[UserId]] = {room_id: [] for room_id in view.joined}
+        for room_id, member in rows:
+            company.setdefault(room_id, []).append(member)
+        fresh = {room_id for room_id in company if not self.presence.is_following(room_id)}
+        for room_id in fresh:
+            self.presence.follow(room_id, company[room_id])
+        for change in self.feed.after(started):
+            if isinstance(change, EventAppended) and change.event.room_id in fresh:
+                self.presence.apply_event(change.event)
+        return view
 
     def _apply(self, change: Change) -> None:
         match change:
@@ -81,6 +106,7 @@ class Present:
                 if change.redacted is not None:
                     self.rooms.redact(change.redacted)
                 self.rooms.apply(change.event)
+                self.presence.apply_event(change.event)
             case TypingChanged():
                 self.typing.apply(change)
             case PresenceChanged():
@@ -121,4 +147,4 @@ class Present:
 
     def _acquaintances(self, user_id: UserId) -> set[UserId]:
         view = self.users.held(user_id)
-        return self.presence.seen_by(view) if view else {user_id}
+        return self.presence.seen_by(view) if view else self.presence.who_see(user_id)

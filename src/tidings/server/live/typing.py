@@ -11,10 +11,12 @@ class Typing:
 
     def __init__(self) -> None:
         self._until: dict[RoomId, dict[UserId, int]] = {}
+        self._changed: dict[RoomId, int] = {}
         self._somebody = asyncio.Event()
 
     def apply(self, change: TypingChanged) -> None:
         """Take up that a user started or stopped."""
+        self._changed[change.room_id] = change.position
         users = self._until.setdefault(change.room_id, {})
         if change.until_ts:
             users[change.user_id] = change.until_ts
@@ -35,6 +37,10 @@ class Typing:
     def users_in(self, room_id: RoomId) -> list[UserId]:
         """Who types in the room."""
         return list(self._until.get(room_id, ()))
+
+    def changed_at(self, room_id: RoomId) -> int:
+        """The position at which anybody last started or stopped typing in the room."""
+        return self._changed.get(room_id, 0)
 
     def ended(self, now_ms: int) -> list[tuple[RoomId, UserId]]:
         """Those whose time is over and who have not said so."""

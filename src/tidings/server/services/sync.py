@@ -11,7 +11,7 @@ from tidings.protocol.errors import InvalidParam
 from tidings.protocol.tokens import format_token
 from tidings.rules import sync
 from tidings.server.live.feed import Feed
-from tidings.server.live.users import Users
+from tidings.server.live.present import Present
 from tidings.server.services.deadlines import Deadlines
 from tidings.server.services.sync_recent import Outcome, RecentSync
 from tidings.server.services.sync_request import SyncRequest
@@ -26,10 +26,10 @@ class Sync:
     """Answers /sync, out of memory where it can."""
 
     def __init__(
-        self, db: Database, feed: Feed, users: Users, recent: RecentSync, stored: StoredSync
+        self, db: Database, feed: Feed, present: Present, recent: RecentSync, stored: StoredSync
     ) -> None:
         self._db = db
-        self._users = users
+        self._present = present
         self._recent = recent
         self._stored = stored
         self.feed = feed
@@ -60,19 +60,19 @@ class Sync:
                 raise InvalidParam("since is a token this server has not handed out")
         if not self.is_ready(request):
             async with self._db.read() as tx:
-                await self._users.load(tx, request.user_id)
+                await self._present.load(tx, request.user_id)
 
     def is_ready(self, request: SyncRequest) -> bool:
         """Whether `begin` would have nothing to wait for."""
         return (request.since or 0) <= self.feed.position and (
-            self._users.held(request.user_id) is not None
+            self._present.users.held(request.user_id) is not None
         )
 
     def read_now(self, request: SyncRequest, after: int) -> bytes | Outcome:
         """What is new after a position as far as memory knows, without waiting for anything."""
         if request.since is None or request.full_state or after < self.feed.floor:
             return Outcome.STORED
-        view = self._users.held(request.user_id)
+        view = self._present.users.held(request.user_id)
         if view is None:
             return Outcome.STORED
         return self._recent.read(view, request, after)
@@ -85,16 +85,18 @@ class Sync:
 class Poll:
     """One long poll; it answers once, fails once, or is cancelled."""
 
-    __slots__ = ("_after", "_answer", "_fail", "_is_over", "_request", "_sync", "_task", "due")
+    __slots__ = (
+        "_after", "_answer", "_fail", "_is_late", "_is_over", "_request", "_sync", "_task", "due",
+    )  # fmt: skip
 
     def __init__(self, sync: Sync, request: SyncRequest, answer: Answer, fail: Failure) -> None:
         self._sync = sync
         self._request = request
         self._answer = answer
         self._fail = fail
-        self._after = request.device.scan_from(request.since or 0)
+        self._after = request.device.scan_from(request)
         self._task: asyncio.Task[None] | None = None
-        self._is_over = False
+        self._is_over = self._is_late = False
         self.due = 0
         """Where `Deadlines` keeps it."""
         request.device.arrived(request.since)
@@ -136,18 +138,19 @@ class Poll:
             self._finish(sync.assemble(update))
             return
         self._after = max(self._after, int(update.next_batch[1:]))
-        if request.timeout_ms <= 0:
+        if self._is_late or request.timeout_ms <= 0:
             self.expire()
         elif self._after < self._sync.feed.position:
             self.wake()
 
     def expire(self) -> None:
         """The time is over: the same token again, unless a reading is about to answer."""
+        self._is_late = True
         if self._is_over or self._task is not None:
             return
-        since = self._request.since or 0
-        self._request.device.quiet(since, self._after)
-        self._finish(sync.assemble(sync.Update(format_token(since))))
+        request = self._request
+        request.device.quiet(request, self._after)
+        self._finish(sync.assemble(sync.Update(format_token(request.since or 0))))
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""

@@ -15,7 +15,7 @@ from tidings.protocol.events import Event
 from tidings.protocol.ids import RoomId, UserId
 from tidings.protocol.tokens import format_token
 from tidings.rules import sync
-from tidings.rules.presentation import View, client_event
+from tidings.rules.presentation import Bundle, View, client_event
 from tidings.rules.stream import (
     AccountDataChanged,
     Change,
@@ -27,10 +27,14 @@ from tidings.rules.stream import (
 from tidings.server.live.present import Present
 from tidings.server.live.rooms import MEMBER, Room
 from tidings.server.live.users import UserView
-from tidings.server.services.sync_request import SyncRequest
+from tidings.server.services.sync_request import Seen, SyncRequest
 
 SHARED_MAX = 512
-NO_MEMBERS: set[tuple[RoomId, UserId]] = set()
+AGE_BITS = 12
+"""The age of an event in shared bytes may be wrong by 2^12 milliseconds."""
+SUMMARISED = frozenset({MEMBER, "m.room.name", "m.room.canonical_alias"})
+"""Types of state that a room's summary is made of."""
+NO_MEMBERS: set[Seen] = set()
 
 
 class Outcome(Enum):
@@ -60,7 +64,8 @@ class _News(msgspec.Struct):
 class _Gathered(msgspec.Struct):
     rooms: dict[RoomId, _News]
     account_data: list[AccountDataChanged]
-    presence: dict[UserId, PresenceChanged]
+    presence: set[UserId]
+    """Whose presence has changed, or who has come into a room."""
 
     def room(self, room_id: RoomId) -> _News:
         """The news of a room."""
@@ -76,10 +81,10 @@ class RecentSync:
     def __init__(self, present: Present, now_ms: Callable[[], int]) -> None:
         self._present = present
         self._now_ms = now_ms
-        self._shared: dict[tuple[RoomId, int, int, int, int], bytes] = {}
-        """Timelines by room, first and last event, number of events shown and left out."""
-        self._messages: dict[tuple[int, int], bytes] = {}
-        """Answers that hold one message, by its position and the reader's unread count."""
+        self._shared: dict[tuple[RoomId, int, int, bool, int], bytes] = {}
+        """Timelines by room, first and last event, whether any were left out, and time."""
+        self._messages: dict[tuple[int, int, int], bytes] = {}
+        """Answers that hold one message, by its position, the reader's unread count, and time."""
 
     def read(self, view: UserView, request: SyncRequest, after: int) -> bytes | Outcome:
         """The answer with what is new after a position, or why there is none."""
@@ -99,13 +104,13 @@ class RecentSync:
         self, view: UserView, request: SyncRequest, gathered: _Gathered
     ) -> bytes | Outcome:
         joined: dict[RoomId, bytes] = {}
-        members: set[tuple[RoomId, UserId]] = set()
+        members: set[Seen] = set()
         for room_id, news in gathered.rooms.items():
+            if not request.filter.room.allows_room(room_id):
+                continue
             room = self._present.rooms.held(room_id)
             if room is None:
                 return Outcome.STORED
-            if not request.filter.room.allows_room(room_id):
-                continue
             body = self._room(view, request, room, news, members)
             if body is not None:
                 joined[room_id] = body
@@ -143,7 +148,7 @@ class RecentSync:
             or request.state_after
             or not request.filter.is_plain
             or request.filter.room.state.include_redundant_members
-            or (request.lazy and (event.room_id, event.sender) not in request.device.known)
+            or (request.lazy and not _knows_sender(request, event, place.entered))
         ):
             return None
         room = self._present.rooms.held(event.room_id)
@@ -151,10 +156,10 @@ class RecentSync:
         if room is None or not limit:
             return None
         unread = 0 if view.is_explicit else place.unread_loud(room.tip.loud)
-        key = (event.position, unread)
+        key = (event.position, unread, self._now_ms() >> AGE_BITS)
         body = self._messages.get(key)
         if body is None:
-            gathered = _Gathered({event.room_id: _News([event], [], [])}, [], {})
+            gathered = _Gathered({event.room_id: _News([event], [], [])}, [], set())
             found = self._assemble(view, request, gathered)
             body = found if isinstance(found, bytes) else None
             if body is not None:
@@ -168,7 +173,7 @@ class RecentSync:
     def _gather(
         self, view: UserView, request: SyncRequest, after: int, changes: Sequence[Change]
     ) -> _Gathered | Outcome:
-        gathered, user_id = _Gathered({}, [], {}), request.user_id
+        gathered, user_id = _Gathered({}, [], set()), request.user_id
         for change in changes:
             if isinstance(change, EventAppended):
                 event = change.event
@@ -178,6 +183,8 @@ class RecentSync:
                         return Outcome.STORED
                 if event.room_id in view.joined:
                     gathered.room(event.room_id).events.append(event)
+                    if event.type == MEMBER:
+                        gathered.presence.add(UserId(event.state_key or ""))
             else:
                 self._gather_other(gathered, view.joined, user_id, change)
         return gathered
@@ -195,7 +202,7 @@ class RecentSync:
                 if change.user_id == user_id:
                     self._gather_account_data(gathered, joined, change)
             case PresenceChanged():
-                gathered.presence[change.user_id] = change
+                gathered.presence.add(change.user_id)
             case _:
                 pass
 
@@ -227,7 +234,7 @@ class RecentSync:
         request: SyncRequest,
         room: Room,
         news: _News,
-        members: set[tuple[RoomId, UserId]],
+        members: set[Seen],
     ) -> bytes | None:
         events = self._shown(view, request, news.events)
         ephemeral = self._ephemeral(request, room, news)
@@ -236,21 +243,20 @@ class RecentSync:
             for each in latest_of_type(news.account_data)
             if request.filter.room.account_data.passes_type(each.type)
         ]
-        if not (events or ephemeral or account_data or news.own_receipt):
-            return None
         limit = request.events_max
         timeline = events[-limit:] if limit else []
-        state = self._state(request, room, events, timeline, members)
-        changed_members = any(event.type == MEMBER for event in news.events)
+        state = self._state(view, request, room, news.events, timeline, members)
+        if not (events or state or ephemeral or account_data or news.own_receipt):
+            return None
         name = b"state_after" if request.state_after else b"state"
         parts = [
-            self._timeline(request, room, events, timeline),
+            self._timeline(view, request, room, events, timeline),
             sync.assemble_events(name, state),
             sync.assemble_events(b"account_data", account_data),
             sync.assemble_events(b"ephemeral", ephemeral),
             sync.assemble_counts(counts_of(view, request, room.room_id, room.tip.loud)),
         ]
-        if changed_members:
+        if any(event.type in SUMMARISED for event in news.events):
             summary = sync.summary_of(len(room.joined), len(room.invited), heroes_of(room, view))
             parts.append(b'"summary":' + msgspec.json.encode(summary))
         return b"{" + b",".join(parts) + b"}"
@@ -268,71 +274,82 @@ class RecentSync:
         ]
 
     def _timeline(
-        self, request: SyncRequest, room: Room, events: list[Event], timeline: list[Event]
+        self,
+        view: UserView,
+        request: SyncRequest,
+        room: Room,
+        events: list[Event],
+        timeline: list[Event],
     ) -> bytes:
-        """The timeline; members of a room who see the same events share its bytes."""
+        """The timeline; members of a room who see all of its events share its bytes."""
+        is_limited = len(events) > len(timeline)
         if not timeline:
             token = format_token(self._present.feed.position)
-            return sync.assemble_timeline(sync.Timeline((), limited=bool(events), prev_batch=token))
-        user_id, device_id = request.user_id, request.device_id
-        is_own = any(event.sender == user_id and event.device_id == device_id for event in timeline)
+            return sync.assemble_timeline(sync.Timeline((), limited=is_limited, prev_batch=token))
+        user_id, device_id, now = request.user_id, request.device_id, self._now_ms()
         first, last = timeline[0].position, timeline[-1].position
-        key = (room.room_id, first, last, len(timeline), len(events) - len(timeline))
-        body = None if is_own else self._shared.get(key)
+        key = (room.room_id, first, last, is_limited, now >> AGE_BITS)
+        is_shared = (
+            not view.ignored
+            and request.filter.room.timeline.is_everything
+            and not any(event.sender == user_id for event in timeline)
+        )
+        body = self._shared.get(key) if is_shared else None
         if body is None:
-            shown = View(user_id, device_id, self._now_ms(), room_id=False)
-            body = sync.assemble_timeline(
-                sync.Timeline(
-                    [client_event(event, shown) for event in timeline],
-                    limited=len(events) > len(timeline),
-                    prev_batch=format_token(first - 1),
-                )
-            )
-            if not is_own:
+            shown = View(user_id, device_id, now, room_id=False)
+            shown_events = [_shown(event, shown, timeline) for event in timeline]
+            prev_batch = format_token(first - 1)
+            body = sync.assemble_timeline(sync.Timeline(shown_events, is_limited, prev_batch))
+            if is_shared:
                 if len(self._shared) >= SHARED_MAX:
                     self._shared.clear()
                 self._shared[key] = body
         return body
 
-    def _state(
+    def _state(  # noqa: PLR0913, PLR0917 - what is known of the room's news, part by part
         self,
+        view: UserView,
         request: SyncRequest,
         room: Room,
-        events: list[Event],
+        news: list[Event],
         timeline: list[Event],
-        members: set[tuple[RoomId, UserId]],
+        members: set[Seen],
     ) -> list[bytes]:
         """State the timeline does not show, and members it makes one want to know."""
-        state: list[Event] = []
+        state: dict[tuple[str, str | None], Event] = {}
         if request.state_after:
-            state = sync.state_between(events, -1, 2**62)
-        elif len(events) > len(timeline):
-            first = timeline[0].position if timeline else 2**62
-            state = sync.state_between(events, -1, first)
+            state = sync.latest_state(news)
+        elif len(news) > len(timeline):
+            shown_at = {event.position for event in timeline}
+            state = sync.latest_state(event for event in news if event.position not in shown_at)
         if request.lazy:
-            state += self._unknown_members(request, room, timeline, members)
+            for member in self._unknown_members(view, request, room, timeline, members):
+                state.setdefault((MEMBER, member.state_key), member)
         if not state:
             return []
         shown = View(request.user_id, request.device_id, self._now_ms(), room_id=False)
         chosen = request.filter.room.state
-        return [client_event(event, shown) for event in state if chosen.passes(event)]
+        return [client_event(event, shown) for event in state.values() if chosen.passes(event)]
 
+    @staticmethod
     def _unknown_members(
-        self,
+        view: UserView,
         request: SyncRequest,
         room: Room,
         timeline: Sequence[Event],
-        members: set[tuple[RoomId, UserId]],
+        members: set[Seen],
     ) -> list[Event]:
         found = []
+        entered = view.places[room.room_id].entered
+        shown_at = {event.position for event in timeline}
         redundant = request.filter.room.state.include_redundant_members
         for event in timeline:
-            key = (room.room_id, event.sender)
+            key = (room.room_id, event.sender, entered)
             if key in members or (not redundant and key in request.device.known):
                 continue
             members.add(key)
             member = room.get(MEMBER, event.sender)
-            if member is not None and member not in timeline:
+            if member is not None and member.position not in shown_at:
                 found.append(member)
         return found
 
@@ -360,18 +377,30 @@ class RecentSync:
             if chosen.passes_type(each.type)
         ]
 
-    def _presence(
-        self, view: UserView, request: SyncRequest, changes: dict[UserId, PresenceChanged]
-    ) -> list[bytes]:
-        if not changes:
+    def _presence(self, view: UserView, request: SyncRequest, changed: set[UserId]) -> list[bytes]:
+        if not changed:
             return []
-        seen, now = self._present.presence.seen_by(view), self._now_ms()
-        chosen = request.filter.presence
+        presence, now, chosen = self._present.presence, self._now_ms(), request.filter.presence
         return [
-            sync.assemble_presence(change, now)
-            for user_id, change in changes.items()
-            if user_id in seen and chosen.passes_type("m.presence", user_id)
+            sync.assemble_presence(known, now)
+            for user_id in presence.shown_to(view, changed)
+            if (known := presence.of(user_id)) is not None
+            and chosen.passes_type("m.presence", user_id)
         ]
+
+
+def _knows_sender(request: SyncRequest, event: Event, entered: int) -> bool:
+    return (event.room_id, event.sender, entered) in request.device.known
+
+
+def _shown(event: Event, shown: View, timeline: Sequence[Event]) -> bytes:
+    """An event of a timeline; one that was emptied comes with the redaction, as that follows it."""
+    if event.redacted_by is None:
+        return client_event(event, shown)
+    for other in timeline:
+        if other.event_id == event.redacted_by:
+            return client_event(event, shown, Bundle(redacted_because=client_event(other, shown)))
+    return client_event(event, shown)
 
 
 def latest_of_type(changes: Sequence[AccountDataChanged]) -> list[AccountDataChanged]:
@@ -400,8 +429,9 @@ def counts_of(view: UserView, request: SyncRequest, room_id: RoomId, loud: int) 
 
 def heroes_of(room: Room, view: UserView) -> list[UserId] | None:
     """Whom a room without a name is called after; None for a room with one."""
-    for type_ in ("m.room.name", "m.room.canonical_alias"):
-        if room.get(type_, "") is not None:
+    for type_, key in (("m.room.name", "name"), ("m.room.canonical_alias", "alias")):
+        named = room.get(type_, "")
+        if named is not None and named.content.get(key):
             return None
     others = [user_id for user_id in (*room.joined, *room.invited) if user_id != view.user_id]
     if not others:

@@ -1,6 +1,7 @@
 """What a client asks of /sync, and what one device is known to have been sent."""
 
 from collections import OrderedDict
+from typing import TypeAlias
 
 import msgspec
 
@@ -8,42 +9,54 @@ from tidings.protocol.filters import SYNC_LIMIT_MAX, TIMELINE_LIMIT_DEFAULT, Fil
 from tidings.protocol.ids import DeviceId, RoomId, UserId
 
 DEVICES_MAX = 20_000
+Seen: TypeAlias = tuple[RoomId, UserId, int]
+"""A member of a room, and the position at which the device's user entered it: what was known
+before they left is known no longer when they come back."""
 
 
 class DeviceMemory(msgspec.Struct):
     """What one device is known to have; forgetting it costs a few bytes, never truth.
 
     Members that were sent count as known once the device comes back with the
-    token they were sent with: an answer that was lost is sent again in full.
+    token they were sent with: an answer that was lost is sent again in full,
+    and a device that goes back to an older token has lost what came after it.
     """
 
-    known: set[tuple[RoomId, UserId]]
+    known: set[Seen]
     """Member events that have arrived."""
-    pending: set[tuple[RoomId, UserId]] | None = None
+    known_at: int = -1
+    """The newest token the device has come with."""
+    pending: set[Seen] | None = None
     pending_at: int = -1
     quiet_since: int = -1
     """The token after which there was nothing for the device up to `quiet_upto`."""
     quiet_upto: int = -1
+    quiet_filter: Filter | None = None
+    """Nothing that this filter shows; another may show something."""
 
     def arrived(self, since: int | None) -> None:
         """The device comes with a token: what was sent together with it has arrived."""
-        if since is None:
+        if since is None or since < self.known_at:
             self.known.clear()
         elif self.pending and self.pending_at == since:
             self.known |= self.pending
+        self.known_at = -1 if since is None else since
         self.pending = None
 
-    def sent(self, members: set[tuple[RoomId, UserId]], next_position: int) -> None:
+    def sent(self, members: set[Seen], next_position: int) -> None:
         """Member events go out with an answer."""
         self.pending, self.pending_at = members, next_position
 
-    def quiet(self, since: int, upto: int) -> None:
+    def quiet(self, request: "SyncRequest", upto: int) -> None:
         """There was nothing for the device between its token and a position."""
-        self.quiet_since, self.quiet_upto = since, upto
+        self.quiet_since, self.quiet_upto = request.since or 0, upto
+        self.quiet_filter = request.filter
 
-    def scan_from(self, since: int) -> int:
+    def scan_from(self, request: "SyncRequest") -> int:
         """Where to look for news: the token, or beyond it what is known to hold nothing."""
-        return self.quiet_upto if self.quiet_since == since else since
+        since = request.since or 0
+        is_same = self.quiet_since == since and self.quiet_filter is request.filter
+        return self.quiet_upto if is_same else since
 
 
 class Devices:

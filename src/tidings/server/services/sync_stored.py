@@ -6,7 +6,7 @@ A fixed number of queries reads what is new in all of a user's rooms at once.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from typing import TypeVar
+from itertools import chain, islice
 
 import msgspec
 
@@ -19,33 +19,38 @@ from tidings.rules.relations import find_latest_edit
 from tidings.rules.stream import AccountDataChanged, ReceiptMoved
 from tidings.rules.visibility import Interval, can_see, visible_intervals
 from tidings.server.live.present import Present
-from tidings.server.live.rooms import MEMBER
+from tidings.server.live.rooms import MEMBER, Room
 from tidings.server.live.users import Place, UserView
-from tidings.server.services.sync_recent import counts_of
-from tidings.server.services.sync_request import SyncRequest
+from tidings.server.services.sync_recent import counts_of, heroes_of
+from tidings.server.services.sync_request import Seen, SyncRequest
 from tidings.server.storage.database import Database, ReadTx
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.sync import SyncStore, Window
 
 FILTERED_EVENTS_MIN = 100
 """A filter may drop most of what is read: so many events are looked at, at least."""
+NAMED_ROOMS_MAX = 500
+"""Beyond it a query reads all rooms of the user rather than a list of them."""
 OUTSIDE = {"invite": b"invite_state", "knock": b"knock_state"}
 
 
-class _Read(msgspec.Struct):
-    """What the queries gave, by room."""
+class _Read:
+    """What memory and the queries gave, by room."""
 
-    timelines: dict[RoomId, list[Event]]
-    state: dict[RoomId, list[Event]]
-    changes: dict[RoomId, list[Event]]
-    members: dict[RoomId, list[Event]]
-    replaced: dict[int, Event]
-    visible: dict[RoomId, list[Interval]]
-    outside: dict[RoomId, list[Event]]
-    receipts: dict[RoomId, list[ReceiptMoved]]
-    account_data: dict[RoomId, list[AccountDataChanged]]
-    counts: dict[RoomId, dict[str, int]]
-    heroes: dict[RoomId, list[UserId]]
+    def __init__(self) -> None:
+        self.timelines: dict[RoomId, list[Event]] = {}
+        self.state: dict[RoomId, list[Event]] = {}
+        self.changes: dict[RoomId, list[Event]] = {}
+        self.members: dict[RoomId, list[Event]] = {}
+        self.replaced: dict[int, Event] = {}
+        self.visible: dict[RoomId, list[Interval]] = {}
+        self.outside: dict[RoomId, list[Event]] = {}
+        self.receipts: dict[RoomId, list[ReceiptMoved]] = {}
+        self.account_data: dict[RoomId, list[AccountDataChanged]] = {}
+        self.counts: dict[RoomId, dict[str, int]] = {}
+        self.heroes: dict[RoomId, list[UserId]] = {}
+        self.loud: dict[RoomId, int] = {}
+        """How many loud events rooms have, for those without an event to tell it."""
 
 
 class StoredSync:
@@ -70,52 +75,134 @@ class StoredSync:
     async def read(self, request: SyncRequest) -> sync.Update:
         """Everything that is new since the request's token, or everything there is."""
         async with self._db.read() as tx:
-            view = await self._present.users.load(tx, request.user_id)
-            upto = self._present.feed.position
-            answer = _Answer(request, view, upto, self._now_ms())
-            read = await self._read(tx, request, upto)
+            upto = await tx.snapshot_position()
+            view = await self._present.load(tx, request.user_id)
+            read = _Read()
+            if self._present.feed.position == upto:
+                answer = _Answer(request, view, upto, self._now_ms())
+                read = self._remember(answer)
+            else:  # memory is ahead of the snapshot, or a commit behind it
+                is_explicit = self._present.users.rules_of(request.user_id) is not None
+                view = await self._present.users.read(tx, request.user_id, is_explicit=is_explicit)
+                answer = _Answer(request, view, upto, self._now_ms())
+            await self._read_rooms(tx, answer, read)
+            await self._read_people(tx, answer, read)
+            if request.since is not None:
+                await self._hold_rooms(tx, answer, read)
         return self._assemble(answer, read)
 
-    async def _read(self, tx: ReadTx, request: SyncRequest, upto: int) -> _Read:
-        since = request.since or 0
-        user_id, store = request.user_id, self._store
-        window = self._window(request, upto)
-        entered_after = -1 if request.full_state or request.since is None else since
-        timelines = _by_room(await store.timelines(tx, window))
-        state = await store.whole_state(tx, user_id, entered_after, members=not request.lazy)
-        members: list[Event] = []
-        if request.lazy:
-            members = await store.senders(tx, window)
-            members += await store.own_members(tx, user_id, entered_after)
-        changes = await store.state_changes(tx, window) if since else []
-        replaced = await store.at_positions(tx, _replaced(timelines, [*state, *members]))
-        return _Read(
-            timelines=timelines,
-            state=_by_room(state),
-            changes=_by_room(changes),
-            members=_by_room(members),
-            replaced={event.position: event for event in replaced},
-            visible=await self._visible(tx, window),
-            outside=_by_room(await store.outside_state(tx, user_id, since)),
-            receipts=_group(await self._people.receipts_of_member(tx, user_id, since, upto)),
-            account_data=_group(await self._account_data(tx, request, upto)),
-            counts=await self._counts(tx, user_id),
-            heroes=_pairs(await store.heroes(tx, user_id)),
+    async def _hold_rooms(self, tx: ReadTx, answer: "_Answer", read: _Read) -> None:
+        """Let memory answer what comes next in rooms in which something happens."""
+        for room_id, events in read.timelines.items():
+            if events[-1].position > answer.since and self._present.rooms.held(room_id) is None:
+                await self._present.rooms.load(tx, room_id)
+
+    def _remember(self, answer: "_Answer") -> _Read:
+        """Rooms that are shown whole and whose newest events are in memory."""
+        request, read = answer.request, _Read()
+        if not request.filter.room.timeline.is_everything:
+            return read
+        for room_id, place in answer.places.items():
+            is_whole = request.since is None or place.entered > request.since
+            if place.membership != "join" or not is_whole:
+                continue
+            room = self._present.rooms.held(room_id)
+            if (
+                room is None
+                or room.visibility_changed
+                or not room.holds_newest(request.events_max + 1)
+            ):
+                continue
+            self._remember_room(answer, read, room)
+        return read
+
+    def _remember_room(self, answer: "_Answer", read: _Read, room: Room) -> None:
+        room_id, request = room.room_id, answer.request
+        count = request.events_max + 1
+        timeline = list(islice(room.tail, max(0, len(room.tail) - count), None))
+        read.timelines[room_id] = timeline
+        read.visible[room_id] = [Interval(0, None)]
+        read.counts[room_id] = {"join": len(room.joined), "invite": len(room.invited)}
+        heroes = heroes_of(room, answer.view)
+        if heroes is not None:
+            read.heroes[room_id] = heroes
+        if not request.lazy:
+            read.state[room_id] = list(room.state.values())
+            return
+        read.state[room_id] = [e for key, e in room.state.items() if key[0] != MEMBER]
+        acting = {event.sender for event in timeline} | {request.user_id}
+        found = (room.get(MEMBER, user_id) for user_id in acting)
+        read.members[room_id] = [event for event in found if event is not None]
+
+    async def _read_rooms(self, tx: ReadTx, answer: "_Answer", read: _Read) -> None:
+        """The rooms that memory did not give, all at once."""
+        request, store = answer.request, self._store
+        wanted = [
+            room_id
+            for room_id, place in answer.places.items()
+            if room_id not in read.timelines and place.membership not in OUTSIDE
+        ]
+        window = self._window(answer, wanted)
+        entered_after = answer.since
+        if request.full_state or request.since is None:
+            entered_after = -1
+        if wanted:
+            _add(read.timelines, await store.timelines(tx, window))
+            state = await store.whole_state(tx, window, entered_after, members=not request.lazy)
+            _add(read.state, state)
+            if request.lazy:
+                _add(read.members, await store.senders(tx, window))
+                _add(read.members, await store.own_members(tx, window, entered_after))
+            if request.since is not None:
+                _add(read.changes, await store.state_changes(tx, window))
+                read.loud = await self._people.loud_of_rooms(tx, request.user_id)
+            elif request.filter.room.include_leave:
+                _add(read.changes, await store.state_changes(tx, window, joined=False))
+            await self._read_visibility(tx, window, read)
+            for row in await store.member_counts(tx, window):
+                read.counts.setdefault(row.room_id, {})[row.membership] = row.count
+            await self._read_heroes(tx, answer, window, read)
+        positions = _replaced(
+            read.timelines, chain.from_iterable((*read.state.values(), *read.members.values()))
         )
+        for event in await store.at_positions(tx, positions):
+            read.replaced[event.position] = event
+
+    async def _read_heroes(
+        self, tx: ReadTx, answer: "_Answer", window: Window, read: _Read
+    ) -> None:
+        for room_id, user_id in await self._store.heroes(tx, window):
+            read.heroes.setdefault(room_id, []).append(user_id)
+        # The query takes a name for a name, even one that was emptied.
+        for event in chain.from_iterable((*read.state.values(), *read.changes.values())):
+            if event.type == "m.room.name" and not event.content.get("name"):
+                room = await self._present.rooms.load(tx, event.room_id)
+                heroes = heroes_of(room, answer.view) if room is not None else None
+                if heroes is not None:
+                    read.heroes[event.room_id] = heroes
+
+    async def _read_people(self, tx: ReadTx, answer: "_Answer", read: _Read) -> None:
+        user_id, since, upto = answer.request.user_id, answer.since, answer.upto
+        if any(place.membership in OUTSIDE for place in answer.places.values()):
+            _add(read.outside, await self._store.outside_state(tx, user_id, since))
+        for receipt in await self._people.receipts_of_member(tx, user_id, since, upto):
+            read.receipts.setdefault(receipt.room_id, []).append(receipt)
+        for each in await self._account_data(tx, answer.request, upto):
+            read.account_data.setdefault(each.room_id, []).append(each)
 
     @staticmethod
-    def _window(request: SyncRequest, upto: int) -> Window:
-        since = request.since or 0
-        chosen = request.filter.room.timeline
+    def _window(answer: "_Answer", wanted: list[RoomId]) -> Window:
+        request = answer.request
         count = request.events_max
-        if not chosen.is_everything:
+        if not request.filter.room.timeline.is_everything:
             count = max(count, FILTERED_EVENTS_MIN)
-        left_since = since if request.since is not None else upto
+        left_since = answer.upto if request.since is None else request.since
         if request.filter.room.include_leave and request.since is None:
             left_since = 0
-        return Window(request.user_id, since, upto, left_since, count)
+        few = tuple(wanted) if len(wanted) <= NAMED_ROOMS_MAX else ()
+        return Window(request.user_id, answer.since, answer.upto, left_since, count, few)
 
-    async def _visible(self, tx: ReadTx, window: Window) -> dict[RoomId, list[Interval]]:
+    async def _read_visibility(self, tx: ReadTx, window: Window, read: _Read) -> None:
         visibility: dict[RoomId, list[tuple[int, str]]] = defaultdict(list)
         membership: dict[RoomId, list[tuple[int, str]]] = defaultdict(list)
         for room_id, type_, position, json in await self._store.visibility(tx, window):
@@ -125,10 +212,8 @@ class StoredSync:
             else:
                 value = str(content.get("history_visibility"))
                 visibility[room_id].append((position, value))
-        return {
-            room_id: visible_intervals(visibility[room_id], membership[room_id])
-            for room_id in membership
-        }
+        for room_id, changes in membership.items():
+            read.visible[room_id] = visible_intervals(visibility[room_id], changes)
 
     async def _account_data(
         self, tx: ReadTx, request: SyncRequest, upto: int
@@ -138,12 +223,6 @@ class StoredSync:
         if request.since is None:
             changes = self._initial_account_data(request.user_id, changes)
         return changes
-
-    async def _counts(self, tx: ReadTx, user_id: UserId) -> dict[RoomId, dict[str, int]]:
-        counts: dict[RoomId, dict[str, int]] = defaultdict(dict)
-        for row in await self._store.member_counts(tx, user_id):
-            counts[row.room_id][row.membership] = row.count
-        return counts
 
     def _assemble(self, answer: "_Answer", read: _Read) -> sync.Update:
         request, since = answer.request, answer.since
@@ -158,11 +237,11 @@ class StoredSync:
                 if body is not None:
                     joined[room_id] = body
             elif place.membership in OUTSIDE:
-                if place.position > since or request.since is None:
+                events = read.outside.get(room_id, [])
+                if place.position > since and not _is_from_ignored(answer, place, events):
                     name = OUTSIDE[place.membership]
-                    events = read.outside.get(room_id, [])
                     outside[place.membership][room_id] = sync.assemble_stripped(name, events)
-            elif not place.forgotten and self._shows_left(request, place):
+            elif self._shows_left(request, place):
                 left[room_id] = self._left(answer, read, room_id)
         if request.lazy:
             request.device.sent(answer.members, answer.upto)
@@ -177,36 +256,33 @@ class StoredSync:
                 for each in read.account_data.get(RoomId(""), [])
                 if request.filter.account_data.passes_type(each.type)
             ],
-            presence=self._presence(answer),
+            presence=self._presence(answer, read),
         )
 
     @staticmethod
     def _shows_left(request: SyncRequest, place: Place) -> bool:
         if request.since is None:
-            return request.filter.room.include_leave
+            return request.filter.room.include_leave and not place.forgotten
         return place.position > request.since
 
     def _joined(self, answer: "_Answer", read: _Read, room_id: RoomId) -> bytes | None:
         request, place = answer.request, answer.places[room_id]
         is_new = request.since is None or place.entered > request.since
         stretch = self._stretch(answer, read, room_id, is_new=is_new)
-        ephemeral = self._ephemeral(request, room_id, read.receipts.get(room_id, []))
+        ephemeral = self._ephemeral(answer, read, room_id, is_new=is_new)
         account_data = [
             sync.assemble_account_data(each.type, each.content)
             for each in read.account_data.get(room_id, [])
             if request.filter.room.account_data.passes_type(each.type)
         ]
-        has_news = is_new or stretch.events or ephemeral or account_data or request.full_state
-        if not has_news and not any(
+        state = self._state(answer, read, room_id, stretch)
+        has_news = is_new or stretch.events or stretch.limited or state or ephemeral or account_data
+        if not (has_news or request.full_state) and not any(
             receipt.user_id == request.user_id for receipt in read.receipts.get(room_id, [])
         ):
             return None
-        state = self._state(answer, read, room_id, stretch)
         everything = read.timelines.get(room_id, [])
-        room = self._present.rooms.held(room_id)
-        loud = everything[-1].loud if everything else room.tip.loud if room else 0
-        if not everything and room is None:
-            loud = answer.view.places[room_id].loud
+        loud = everything[-1].loud if everything else read.loud.get(room_id, 0)
         return sync.assemble_room(
             sync.RoomUpdate(
                 timeline=self._timeline(answer, stretch),
@@ -249,6 +325,8 @@ class StoredSync:
         window = max(limit, FILTERED_EVENTS_MIN) if not chosen.is_everything else limit
         events = shown[-limit:] if limit else []
         limited = len(shown) > len(events) or len(found) > window
+        # Who comes back must not add the timeline to what they had when they left.
+        limited |= is_new and request.since is not None
         return _Stretch(room_id, is_new, events, limited, found)
 
     def _timeline(self, answer: "_Answer", stretch: "_Stretch") -> sync.Timeline:
@@ -266,38 +344,39 @@ class StoredSync:
         request = answer.request
         whole = stretch.is_new or request.full_state
         base = read.state.get(room_id, []) if whole else read.changes.get(room_id, [])
-        state = {(e.type, e.state_key): e for e in sorted(base, key=lambda e: e.position)}
-        if not (whole or request.state_after or stretch.limited):
-            state = {}  # the timeline shows all of it
-        if request.lazy:
-            self._add_members(answer, read, stretch, state)
+        if not (whole or request.state_after):
+            shown_at = {event.position for event in stretch.events}
+            base = [event for event in base if event.position not in shown_at]
+        state = sync.latest_state(sorted(base, key=lambda event: event.position))
         events = list(state.values())
+        if request.lazy:
+            members = self._members(answer, read, stretch)
+            events += [e for e in members if (e.type, e.state_key) not in state]
         if not request.state_after:
             events = self._before(read, stretch, events)
         chosen = request.filter.room.state
         return [client_event(e, answer.shown) for e in events if chosen.passes(e)]
 
-    def _add_members(
-        self,
-        answer: "_Answer",
-        read: _Read,
-        stretch: "_Stretch",
-        state: dict[tuple[str, str | None], Event],
-    ) -> None:
+    @staticmethod
+    def _members(answer: "_Answer", read: _Read, stretch: "_Stretch") -> list[Event]:
         """Member events of those who act in the timeline, unless the device has them."""
         request, room_id = answer.request, stretch.room_id
+        place = answer.places[room_id]
         needed = {event.sender for event in stretch.events}
-        if stretch.is_new:
+        whole = stretch.is_new or request.full_state
+        if whole:
             needed.add(request.user_id)
-        redundant = request.filter.room.state.include_redundant_members
+        all_again = whole or request.filter.room.state.include_redundant_members
+        found = []
         for member in read.members.get(room_id, []):
             user_id = UserId(member.state_key or "")
-            if user_id not in needed:
+            seen = (room_id, user_id, place.entered)
+            if user_id not in needed or (seen in request.device.known and not all_again):
                 continue
-            known = not redundant and (room_id, user_id) in request.device.known
-            if stretch.is_new or not known:
-                state.setdefault((MEMBER, user_id), member)
-                answer.members.add((room_id, user_id))
+            if place.membership == "join" or member.position <= place.position:
+                found.append(member)
+                answer.members.add(seen)
+        return found
 
     @staticmethod
     def _before(read: _Read, stretch: "_Stretch", state: Iterable[Event]) -> list[Event]:
@@ -314,17 +393,20 @@ class StoredSync:
         return before
 
     def _ephemeral(
-        self, request: SyncRequest, room_id: RoomId, receipts: list[ReceiptMoved]
+        self, answer: "_Answer", read: _Read, room_id: RoomId, *, is_new: bool
     ) -> list[bytes]:
-        chosen = request.filter.room.ephemeral
+        chosen = answer.request.filter.room.ephemeral
         if not chosen.allows_room(room_id):
             return []
         ephemeral = []
-        typing = self._present.typing.users_in(room_id)
-        if typing and chosen.passes_type("m.typing"):
-            ephemeral.append(sync.assemble_typing(typing))
+        typing = self._present.typing
+        user_ids = typing.users_in(room_id)
+        has_changed = not is_new and typing.changed_at(room_id) > answer.since
+        if (has_changed or (is_new and user_ids)) and chosen.passes_type("m.typing"):
+            ephemeral.append(sync.assemble_typing(user_ids))
+        receipts = read.receipts.get(room_id, [])
         if receipts and chosen.passes_type("m.receipt"):
-            event = sync.assemble_receipts(receipts, request.user_id)
+            event = sync.assemble_receipts(receipts, answer.request.user_id)
             if event is not None:
                 ephemeral.append(event)
         return ephemeral
@@ -335,20 +417,30 @@ class StoredSync:
         heroes = read.heroes.get(room_id)
         return sync.summary_of(counts.get("join", 0), counts.get("invite", 0), heroes)
 
-    def _presence(self, answer: "_Answer") -> list[bytes]:
+    def _presence(self, answer: "_Answer", read: _Read) -> list[bytes]:
         chosen, presence = answer.request.filter.presence, self._present.presence
-        now = self._now_ms()
+        met, now = self._met(answer, read), self._now_ms()
         return [
             sync.assemble_presence(change, now)
             for user_id in presence.seen_by(answer.view)
             if (change := presence.of(user_id)) is not None
-            and change.position > answer.since
+            and (change.position > answer.since or user_id in met)
             and (answer.request.since is not None or change.presence != "offline")
             and chosen.passes_type("m.presence", user_id)
         ]
 
+    def _met(self, answer: "_Answer", read: _Read) -> set[UserId]:
+        """Those who have come to share a room with the user since their token."""
+        if answer.request.since is None:
+            return set()
+        changed = chain.from_iterable(read.changes.values())
+        met = {UserId(event.state_key or "") for event in changed if event.type == MEMBER}
+        for room_id, place in answer.places.items():
+            if place.membership == "join" and place.entered > answer.since:
+                met.update(self._present.presence.company_of(room_id))
+        return met
 
-_InRoom = TypeVar("_InRoom", ReceiptMoved, AccountDataChanged)
+
 InitialAccountData = Callable[[UserId, list[AccountDataChanged]], list[AccountDataChanged]]
 
 
@@ -378,7 +470,13 @@ class _Answer:
         self.upto = upto
         self.since = request.since or 0
         self.shown = View(request.user_id, request.device_id, now_ms, room_id=False)
-        self.members: set[tuple[RoomId, UserId]] = set()
+        self.members: set[Seen] = set()
+
+
+def _is_from_ignored(answer: _Answer, place: Place, events: Iterable[Event]) -> bool:
+    """Whether an invitation comes from somebody the user ignores."""
+    ignored = answer.view.ignored
+    return any(event.position == place.position and event.sender in ignored for event in events)
 
 
 def _bundle(event: Event, stretch: _Stretch, answer: _Answer) -> Bundle:
@@ -397,25 +495,9 @@ def _bundle(event: Event, stretch: _Stretch, answer: _Answer) -> Bundle:
     return Bundle(relations, redaction)
 
 
-def _by_room(events: Iterable[Event]) -> dict[RoomId, list[Event]]:
-    rooms: dict[RoomId, list[Event]] = defaultdict(list)
+def _add(rooms: dict[RoomId, list[Event]], events: Iterable[Event]) -> None:
     for event in events:
-        rooms[event.room_id].append(event)
-    return rooms
-
-
-def _group(changes: Iterable[_InRoom]) -> dict[RoomId, list[_InRoom]]:
-    rooms: dict[RoomId, list[_InRoom]] = defaultdict(list)
-    for change in changes:
-        rooms[change.room_id].append(change)
-    return rooms
-
-
-def _pairs(pairs: Iterable[tuple[RoomId, UserId]]) -> dict[RoomId, list[UserId]]:
-    rooms: dict[RoomId, list[UserId]] = defaultdict(list)
-    for room_id, user_id in pairs:
-        rooms[room_id].append(user_id)
-    return rooms
+        rooms.setdefault(event.room_id, []).append(event)
 
 
 def _replaced(timelines: Mapping[RoomId, list[Event]], state: Iterable[Event]) -> list[int]:

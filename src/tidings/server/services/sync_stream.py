@@ -42,7 +42,7 @@ class SyncStream:
         """Subscribe; raises InvalidParam for a token that was never handed out."""
         request = self._request
         await self._sync.begin(request)
-        self._after = request.device.scan_from(request.since or 0)
+        self._after = request.device.scan_from(request)
         request.device.arrived(request.since)
         self._sync.feed.subscribe(self._request.user_id, self)
         self._is_open = True
