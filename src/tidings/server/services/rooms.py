@@ -60,19 +60,22 @@ class RoomCreator:
         self._config = config
         self._new_localpart = new_localpart
         self._now_ms = now_ms
+        self._created_ts = 0
 
     async def create(self, command: CreateRoom) -> RoomId:
         """Create a room; raises RoomInUse, InvalidRoomState, InvalidParam, Forbidden."""
         self._check_policy(command)
         alias = self._alias_of(command)
         new = self._new_room(command, alias)
+        # Where the room's id is a hash, two alike rooms of one moment would be the same room.
+        self._created_ts = created_ts = max(self._now_ms(), self._created_ts + 1)
 
         async def recipe(tx: WriteTx) -> RoomId:
             if alias is not None and await self._store.find_alias(tx, alias) is not None:
                 raise RoomInUse(f"The alias {alias} is taken")
             profiles = await self._profiles(tx, [new.creator, *new.invite])
             found = msgspec.structs.replace(new, profiles=profiles)
-            room_id = await self._append_first_events(tx, found)
+            room_id = await self._append_first_events(tx, found, created_ts)
             if alias is not None:
                 await self._store.insert_alias(tx, alias, room_id, new.creator, self._now_ms())
             return room_id
@@ -119,11 +122,11 @@ class RoomCreator:
             power_level_content_override=command.power_level_content_override,
         )
 
-    async def _append_first_events(self, tx: WriteTx, new: NewRoom) -> RoomId:
+    async def _append_first_events(self, tx: WriteTx, new: NewRoom, created_ts: int) -> RoomId:
         create, *drafts = initial_events(new)
         room = self._rooms.new(new.room_id, new.version)
         try:
-            event = await self._timeline.append_to(tx, room, SendEvent(create))
+            event = await self._timeline.append_to(tx, room, SendEvent(create, ts=created_ts))
             self._rooms.name(tx, room, event.room_id)
             await self._note(tx, room, new)
             for draft in drafts:
