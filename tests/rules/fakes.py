@@ -1,5 +1,6 @@
 """A room held in a dict, events without a history, a key that never changes."""
 
+import msgspec
 from nacl.signing import SigningKey
 
 from tidings.protocol.events import Event, JsonObject
@@ -23,8 +24,7 @@ def event(
         sender=UserId(sender),
         state_key=state_key,
         origin_server_ts=position,
-        content=content,
-        json=b"{}",
+        json=msgspec.json.encode({"content": content}),
     )
 
 

@@ -46,9 +46,14 @@ def test_a_transaction_id_is_shown_to_the_device_that_chose_it_only() -> None:
 
 
 def test_what_an_event_replaced_is_shown() -> None:
-    assert shown(message(unsigned=b'"prev_content":{"a":1}'))["unsigned"] == {
+    replaced = message(
+        replaced_json=b'{"content":{"a":1}}', replaced_id="$old", replaced_sender=BOB
+    )
+    assert shown(replaced)["unsigned"] == {
         "age": 50,
         "prev_content": {"a": 1},
+        "prev_sender": BOB,
+        "replaces_state": "$old",
     }
 
 

@@ -5,8 +5,6 @@ from hypothesis import strategies as st
 from tests import json_values
 from tests.rules.fakes import ALICE, BOB, CAROL, DAVE, ROOM, event
 from tidings.protocol.events import Event, JsonObject
-from tidings.protocol.globs import contains_words
-from tidings.protocol.ids import UserId
 from tidings.rules import push
 from tidings.rules.push import Actions, Recipient, RoomContext
 

@@ -45,8 +45,8 @@ def client_event(
     if view.room_id:
         room = b',"room_id":"%b"' % event.room_id.encode()
     unsigned = b'"age":%d' % max(view.now_ms - event.origin_server_ts, 0)
-    if event.unsigned:
-        unsigned += b"," + event.unsigned
+    if event.replaced_json is not None:
+        unsigned += b"," + event.replaced_members
     if event.device_id == view.device_id and event.txn_id and event.sender == view.user_id:
         unsigned += b',"transaction_id":' + msgspec.json.encode(event.txn_id)
     if bundle is not NO_BUNDLE:

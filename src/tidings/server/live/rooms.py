@@ -5,8 +5,10 @@ order, and by nothing else. A recipe works on a `PendingRoom`, which lies over
 the replica and vanishes with its transaction.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
+
+from msgspec import structs
 
 from tidings.protocol.events import Event
 from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
@@ -20,8 +22,10 @@ from tidings.server.storage.rooms import RoomStore
 
 StateKey = tuple[str, str]
 MEMBER = "m.room.member"
-STATE_EVENTS_MAX = 200_000
-"""State events held in memory over all rooms; beyond it the longest unused rooms go."""
+EVENTS_MAX = 60_000
+"""Events held in memory over all rooms; beyond it the longest unused rooms go."""
+TAIL_MAX = 32
+"""The newest events of each room that are held."""
 
 
 def membership_of(event: Event | None) -> str:
@@ -54,6 +58,8 @@ class Room:
         self.joined: dict[UserId, None] = {}
         """In the order of joining; a dict serves as the ordered set."""
         self.invited: dict[UserId, None] = {}
+        self.tail: deque[Event] = deque(maxlen=TAIL_MAX)
+        """The newest events, as far as they came while the room was held."""
         self._power_levels: PowerLevels | None = None
         self.visibility_changed = False
         """Whether the history was ever anything but open to all members."""
@@ -73,8 +79,18 @@ class Room:
     def apply(self, event: Event, depth: int) -> None:
         """Take up an event that has been committed after all others here."""
         self.tip = Tip(event.event_id, depth, event.loud, event.position)
+        self.tail.append(event)
         if event.state_key is not None:
             self.take_state(event)
+
+    def holds_newest(self, count: int) -> bool:
+        """Whether the tail has so many events, or all there are."""
+        return len(self.tail) >= min(count, self.tip.depth)
+
+    @property
+    def weight(self) -> int:
+        """How many events it keeps in memory."""
+        return len(self.state) + len(self.tail) + 1
 
     def take_state(self, event: Event) -> None:
         """Let a state event hold."""
@@ -235,18 +251,28 @@ class Rooms:
             self._hold(room)
         if event.position <= room.tip.position:
             return
-        before = len(room.state)
+        before = room.weight
         room.apply(event, room.tip.depth + 1)
-        self._weight += len(room.state) - before
+        self._weight += room.weight - before
 
     def redact(self, redacted: Event) -> None:
         """Let the redacted form of a state event stand in for it where it still holds."""
         room = self._held.get(redacted.room_id)
-        if room is None or redacted.state_key is None:
+        if room is None:
+            return
+        for place, event in enumerate(room.tail):
+            if event.event_id == redacted.event_id:
+                room.tail[place] = redacted
+        if redacted.state_key is None:
             return
         current = room.get(redacted.type, redacted.state_key)
-        if current is not None and current.event_id == redacted.event_id:
+        if current is None:
+            return
+        if current.event_id == redacted.event_id:
             room.take_state(redacted)
+        elif current.replaces == redacted.position:
+            # What it replaced is told with it, in `unsigned`.
+            room.take_state(structs.replace(current, replaced_json=redacted.json))
 
     def clear(self) -> None:
         """Forget everything; it will be read again."""
@@ -268,7 +294,7 @@ class Rooms:
 
     def _hold(self, room: Room) -> None:
         self._held[room.room_id] = room
-        self._weight += len(room.state) + 1
-        while self._weight > STATE_EVENTS_MAX and len(self._held) > 1:
+        self._weight += room.weight
+        while self._weight > EVENTS_MAX and len(self._held) > 1:
             _, gone = self._held.popitem(last=False)
-            self._weight -= len(gone.state) + 1
+            self._weight -= gone.weight

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from tidings.protocol.errors import Forbidden, InvalidParam, NotFound
-from tidings.protocol.events import Draft, Event, JsonObject
+from tidings.protocol.events import Draft, Event
 from tidings.protocol.ids import DeviceId, EventId, RoomId, UserId
 from tidings.rules import authorise, pdu, push
 from tidings.rules.push_conditions import Recipient, RoomContext
@@ -14,7 +14,7 @@ from tidings.rules.stream import EventAppended, Notice
 from tidings.server.live.rooms import MEMBER, PendingRoom, Rooms, display_name_of, membership_of
 from tidings.server.live.users import Users, default_rules_of
 from tidings.server.storage.database import Database, WriteTx
-from tidings.server.storage.events import EventStore, replaced_unsigned
+from tidings.server.storage.events import EventStore
 from tidings.server.storage.people import MAIN, MarkRow, PeopleStore
 from tidings.server.storage.rooms import RoomStore
 
@@ -104,10 +104,7 @@ class Timeline:
         if target.redacted_by is not None:
             return await self._append(tx, room, command, None)
         json = pdu.redact_client_json(target.json, room.version)
-        content: JsonObject = msgspec.json.decode(json)["content"]
-        redacted = msgspec.structs.replace(
-            target, json=json, content=content, relates_to=None, rel_type=None
-        )
+        redacted = msgspec.structs.replace(target, json=json, relates_to=None, rel_type=None)
         event = await self._append(tx, room, command, redacted)
         await self._events.replace_content(tx, target.event_id, json, event.event_id)
         await self._people.delete_notices_at(tx, target.position)
@@ -153,7 +150,7 @@ class Timeline:
             context = _context(room, event)
             is_loud = push.is_loud(event, context)
             counts = is_loud and event.thread_id is None
-            event = msgspec.structs.replace(event, is_loud=is_loud, loud=tip.loud + counts)
+            event = msgspec.structs.replace(event, is_loud=int(is_loud), loud=tip.loud + counts)
             notices = self._notices(tx, room, event, context)
         await self._store(tx, event, built.pdu, tip.depth + 1)
         await self._note_reading(tx, event, notices)
@@ -171,10 +168,6 @@ class Timeline:
         if relates_to is not None and thread_id is None:
             thread_id = await self._thread_of(tx, draft.room_id, relates_to)
         replaced = room.get(draft.type, draft.state_key) if draft.state_key is not None else None
-        unsigned = b""
-        if replaced is not None:
-            content = msgspec.json.encode(replaced.content)
-            unsigned = replaced_unsigned(content, replaced.event_id, replaced.sender)
         return Event(
             position=tx.next_position(),
             room_id=built.room_id,
@@ -183,7 +176,6 @@ class Timeline:
             sender=draft.sender,
             state_key=draft.state_key,
             origin_server_ts=ts,
-            content=draft.content,
             json=built.json,
             replaces=replaced.position if replaced else None,
             relates_to=relates_to,
@@ -192,7 +184,9 @@ class Timeline:
             loud=room.tip.loud,
             device_id=txn.device_id if txn else None,
             txn_id=txn.txn_id if txn else None,
-            unsigned=unsigned,
+            replaced_json=replaced.json if replaced else None,
+            replaced_id=replaced.event_id if replaced else None,
+            replaced_sender=replaced.sender if replaced else None,
         )
 
     async def _thread_of(self, tx: WriteTx, room_id: RoomId, relates_to: EventId) -> EventId | None:

@@ -27,67 +27,15 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
-class EventRow(msgspec.Struct, frozen=True, array_like=True):
-    """A row of SELECT."""
-
-    position: StreamPosition
-    event_id: EventId
-    room_id: RoomId
-    type: str
-    state_key: str | None
-    sender: UserId
-    origin_server_ts: int
-    json: bytes
-    replaces: StreamPosition | None
-    relates_to: EventId | None
-    rel_type: str | None
-    thread_id: EventId | None
-    redacted_by: EventId | None
-    loud: int
-    is_loud: int
-    device_id: DeviceId | None
-    txn_id: str | None
-    replaced_json: bytes | None
-    replaced_id: EventId | None
-    replaced_sender: UserId | None
-
-    def event(self) -> Event:
-        """The value that the rest of the server knows."""
-        return Event(
-            position=self.position,
-            room_id=self.room_id,
-            event_id=self.event_id,
-            type=self.type,
-            sender=self.sender,
-            state_key=self.state_key,
-            origin_server_ts=self.origin_server_ts,
-            content=_decode_content(self.json).content,
-            json=self.json,
-            replaces=self.replaces,
-            relates_to=self.relates_to,
-            rel_type=self.rel_type,
-            thread_id=self.thread_id,
-            redacted_by=self.redacted_by,
-            loud=self.loud,
-            is_loud=bool(self.is_loud),
-            device_id=self.device_id,
-            txn_id=self.txn_id,
-            unsigned=self._replaced(),
-        )
-
-    def _replaced(self) -> bytes:
-        if self.replaced_json is None or self.replaced_id is None or self.replaced_sender is None:
-            return b""
-        raw = _decode_raw_content(self.replaced_json).content
-        return replaced_unsigned(bytes(raw), self.replaced_id, self.replaced_sender)
+class EventRow(Event, frozen=True, dict=True, array_like=True):
+    """An event, read from a row of SELECT."""
 
 
 class _Content(msgspec.Struct):
     content: JsonObject
 
 
-class _RawContent(msgspec.Struct):
-    content: msgspec.Raw
+_decode_content = msgspec.json.Decoder(_Content).decode
 
 
 class _Redacts(msgspec.Struct):
@@ -95,8 +43,6 @@ class _Redacts(msgspec.Struct):
 
 
 _decode_redacts = msgspec.json.Decoder(_Redacts).decode
-_decode_content = msgspec.json.Decoder(_Content).decode
-_decode_raw_content = msgspec.json.Decoder(_RawContent).decode
 
 
 def redacts_of(event: Event) -> EventId | None:
@@ -104,12 +50,6 @@ def redacts_of(event: Event) -> EventId | None:
     if event.type != "m.room.redaction":
         return None
     return _decode_redacts(event.json).redacts
-
-
-def replaced_unsigned(content: bytes, event_id: EventId, sender: UserId) -> bytes:
-    """The unsigned members that tell a client what a state event replaced."""
-    ids = msgspec.json.encode({"prev_sender": sender, "replaces_state": event_id})
-    return b'"prev_content":' + content + b"," + ids[1:-1]
 
 
 def placeholders(count: int) -> str:
@@ -128,7 +68,7 @@ class EventStore:
             " is_loud, device_id, txn_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             event.position, event.event_id, event.room_id, depth, event.type, event.state_key,
             event.sender, event.origin_server_ts, event.json, pdu, event.replaces,
-            event.relates_to, event.rel_type, event.thread_id, event.loud, int(event.is_loud),
+            event.relates_to, event.rel_type, event.thread_id, event.loud, event.is_loud,
             event.device_id, event.txn_id,
         )  # fmt: skip
 
@@ -145,15 +85,14 @@ class EventStore:
 
     async def find(self, tx: ReadTx, event_id: EventId) -> Event | None:
         """An event by its id, whoever may see it."""
-        row = await tx.find(EventRow, f"{SELECT} WHERE e.event_id = ?", event_id)
-        return row.event() if row else None
+        return await tx.find(EventRow, f"{SELECT} WHERE e.event_id = ?", event_id)
 
     async def find_many(self, tx: ReadTx, event_ids: Sequence[EventId]) -> dict[EventId, Event]:
         """Those of the events that exist."""
         if not event_ids:
             return {}
         sql = f"{SELECT} WHERE e.event_id IN ({placeholders(len(event_ids))})"
-        return {row.event_id: row.event() for row in await tx.fetch(EventRow, sql, *event_ids)}
+        return {row.event_id: row for row in await tx.fetch(EventRow, sql, *event_ids)}
 
     async def pdu_parts(self, tx: ReadTx, event_id: EventId) -> tuple[bytes, bytes] | None:
         """The two stored halves of an event's PDU."""
@@ -179,7 +118,7 @@ class EventStore:
             f" ORDER BY e.position {order} LIMIT ?",
             room_id, span.after, span.before, span.limit,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def current_state(self, tx: ReadTx, room_id: RoomId) -> list[Event]:
         """The state events that hold now."""
@@ -189,7 +128,7 @@ class EventStore:
             " LEFT JOIN events p ON p.position = e.replaces WHERE s.room_id = ?",
             room_id,
         )
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def state_at(self, tx: ReadTx, room_id: RoomId, position: int) -> list[Event]:
         """The latest state event of each key up to and including the position."""
@@ -200,7 +139,7 @@ class EventStore:
             " ON s.position = e.position",
             room_id, position,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def state_of_keys_at(
         self, tx: ReadTx, room_id: RoomId, keys: Sequence[tuple[str, str]], position: int
@@ -216,19 +155,18 @@ class EventStore:
             " AND position <= ? GROUP BY type, state_key) s ON s.position = e.position",
             room_id, *(part for key in keys for part in key), position,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def state_event_at(
         self, tx: ReadTx, room_id: RoomId, key: tuple[str, str], position: int
     ) -> Event | None:
         """The state event of one key that held at the position."""
-        row = await tx.find(
+        return await tx.find(
             EventRow,
             f"{SELECT} WHERE e.room_id = ? AND e.type = ? AND e.state_key = ?"
             " AND e.position <= ? ORDER BY e.position DESC LIMIT 1",
             room_id, key[0], key[1], position,
         )  # fmt: skip
-        return row.event() if row else None
 
     async def history_of(
         self, tx: ReadTx, room_id: RoomId, type_: str, state_key: str
@@ -239,7 +177,7 @@ class EventStore:
             f"{SELECT} WHERE e.room_id = ? AND e.type = ? AND e.state_key = ? ORDER BY e.position",
             room_id, type_, state_key,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def sight_history(
         self, tx: ReadTx, room_id: RoomId, user_id: UserId
@@ -289,7 +227,7 @@ class EventStore:
             f"{SELECT} WHERE e.position > ? AND e.position <= ? ORDER BY e.position",
             after, upto,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
 
 class Tip(msgspec.Struct, frozen=True, array_like=True):

@@ -92,7 +92,7 @@ class RelationStore:
             " ON n.position = e.position WHERE n.place <= ?",
             *event_ids, upto, EDITS_CONSIDERED,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def references(
         self, tx: ReadTx, event_ids: Sequence[EventId], upto: int
@@ -115,7 +115,7 @@ class RelationStore:
         if not positions:
             return []
         sql = f"{SELECT} WHERE e.position IN ({placeholders(len(positions))})"
-        return [row.event() for row in await tx.fetch(EventRow, sql, *positions)]
+        return [*await tx.fetch(EventRow, sql, *positions)]
 
     async def threads_with(
         self, tx: ReadTx, roots: Sequence[EventId], user_id: UserId
@@ -155,7 +155,7 @@ class RelationStore:
             f" ORDER BY e.position {order} LIMIT ?",
             page.event_id, *values, page.limit,
         )  # fmt: skip
-        return [row.event() for row in rows]
+        return [*rows]
 
     async def thread_roots(
         self, tx: ReadTx, page: ThreadsPage
