@@ -138,7 +138,7 @@ class Server:
         await self.presence_tracker.start()
         flush_ms = self.config.presence.flush_ms
         self._run(publish_presence(self.presence_tracker, flush_ms), "presence")
-        self._run(end_typing(self.typing, self.typing_notifications), "typing")
+        self._run(end_typing(self.typing, self.typing_notifications.end_expired), "typing")
 
     def _run(self, worker: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(worker, name=name)

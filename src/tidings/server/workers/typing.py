@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from tidings.protocol.errors import StorageUnavailable
 from tidings.server.live.typing import Typing
-from tidings.server.services.typing import TypingNotifications
 
 log = logging.getLogger("tidings.typing")
 
@@ -13,13 +13,13 @@ TICK_S = 1.0
 
 
 async def end_typing(
-    typing: Typing, notifications: TypingNotifications, tick_s: float = TICK_S
+    typing: Typing, end_expired: Callable[[], Awaitable[None]], tick_s: float = TICK_S
 ) -> None:
     """Run for ever."""
     while True:
         await typing.wait_for_somebody()
         await asyncio.sleep(tick_s)
         try:
-            await notifications.end_expired()
+            await end_expired()
         except StorageUnavailable as error:
             log.warning("typing.end_failed error=%s", error.message)
