@@ -103,7 +103,8 @@ async def _serve(config: Config) -> int:
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=5,
         )
-        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        for noisy in ("uvicorn.error", "websockets.server"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         host, port = sock.getsockname()[:2]
         print(f"Tidings is ready: {config.public_url or f'http://{host}:{port}'}", flush=True)
         http = uvicorn.Server(settings)
