@@ -214,3 +214,22 @@ async def test_without_presence_nobody_is_online(start_server: Starter) -> None:
     await done(bob.put("/presence/@bob:localhost/status", {"presence": "online"}))
     await publish(without)
     assert await done(alice.get("/presence/@bob:localhost/status")) == {"presence": "offline"}
+
+
+async def test_a_process_that_knows_better_puts_it_right(start_server: Starter) -> None:
+    """A process that starts takes all who were online for its own, who may be another's."""
+    server = await start_server()
+    alice, bob = await acquaintances(server)
+    await sync(bob)
+    await publish(server)
+    other = await start_server()
+    server.clock.advance(40_000)
+    await sync(bob)
+    server.clock.advance(10_000)
+    await publish(other)
+    assert await look(other.holding(alice.token), bob) == "offline"
+    await server.server.db.catch_up()
+    server.clock.advance(20_000)
+    await publish(server)
+    await other.server.db.catch_up()
+    assert await look(other.holding(alice.token), bob) == "online"

@@ -204,6 +204,8 @@ class PresenceTracker:
             if self._held.get(person.user_id) is person:
                 person.is_timed = False
                 self._refresh(person, now)
+                if self._is_news(person):  # another process may have said otherwise
+                    self._note(person)
 
     async def flush(self) -> None:
         """Write down and tell what has changed."""
