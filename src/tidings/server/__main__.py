@@ -13,11 +13,13 @@ from pathlib import Path
 import uvicorn
 
 from tidings.server.api import sync
-from tidings.server.app import Server
+from tidings.server.app import Server, now_ms
 from tidings.server.config import Config, ConfigError, load_config
 from tidings.server.http.connection import HttpConnection, close_idle
 from tidings.server.http.websocket import SocketProtocol
-from tidings.server.storage.database import StorageError
+from tidings.server.services.tokens import new_registration_token
+from tidings.server.storage.accounts import RegistrationTokenRow
+from tidings.server.storage.database import StorageError, WriteTx
 
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
@@ -106,12 +108,40 @@ async def _serve(config: Config) -> int:
         for noisy in ("uvicorn.error", "websockets.server"):
             logging.getLogger(noisy).setLevel(logging.WARNING)
         host, port = sock.getsockname()[:2]
-        print(f"Tidings is ready: {config.public_url or f'http://{host}:{port}'}", flush=True)
+        url = config.public_url or f"http://{host}:{port}"
+        print(f"Tidings is ready: {url}", flush=True)
+        await _invite_the_first(server, url)
         http = uvicorn.Server(settings)
         idle = asyncio.create_task(close_idle(http.server_state.connections, KEEP_ALIVE_S))
         stack.callback(idle.cancel)
         await http.serve(sockets=[sock])
     return 0
+
+
+async def _invite_the_first(server: Server, url: str) -> None:
+    """Tell whoever starts a new server how to get the first account on it."""
+    accounts, mode = server.account_store, server.config.registration.mode
+
+    async def recipe(tx: WriteTx) -> str | None:
+        if not await accounts.is_empty(tx):
+            return None
+        for known in await accounts.registration_tokens(tx):
+            if known.is_valid(now_ms()):
+                return known.token
+        row = RegistrationTokenRow(new_registration_token(), 1, 0, None, now_ms())
+        await accounts.insert_registration_token(tx, row)
+        return row.token
+
+    token = await server.db.write(recipe) if mode == "token" else None
+    if token is None:
+        return
+    print(
+        "Nobody has an account here yet. Make the first one with this invitation:\n"
+        f"  tidings login {url} --register --user NAME --registration-token {token}\n"
+        "or an administrator's:  tidings admin user create NAME --admin "
+        f"--data {server.config.data_dir}",
+        flush=True,
+    )
 
 
 def _bound_socket(config: Config) -> socket.socket:

@@ -96,6 +96,10 @@ class AccountStore:
         )
         await tx.execute("DELETE FROM profile_fields WHERE user_id = ?", user_id)
 
+    async def is_empty(self, tx: ReadTx) -> bool:
+        """Whether nobody has ever had an account."""
+        return await tx.find_value(int, "SELECT 1 FROM users LIMIT 1") is None
+
     async def insert_registration_token(self, tx: WriteTx, row: RegistrationTokenRow) -> bool:
         """Note a token that lets people register; False when it exists."""
         done = await tx.execute(
