@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from shutil import which
 
 import uvicorn
 
@@ -135,11 +136,13 @@ async def _invite_the_first(server: Server, url: str) -> None:
     token = await server.db.write(recipe) if mode == "token" else None
     if token is None:
         return
+    beside = os.path.relpath(Path(sys.executable).with_name("tidings"))
+    command = "tidings" if which("tidings") else beside
     print(
         "Nobody has an account here yet. Make the first one with this invitation:\n"
-        f"  tidings login {url} --register --user NAME --registration-token {token}\n"
-        "or an administrator's:  tidings admin user create NAME --admin "
-        f"--data {server.config.data_dir}",
+        f"  {command} login {url} --register --user NAME --registration-token {token}\n"
+        f"or an administrator's:\n"
+        f"  {command} admin user create NAME --admin --data {server.config.data_dir}",
         flush=True,
     )
 
