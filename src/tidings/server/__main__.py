@@ -136,8 +136,7 @@ async def _invite_the_first(server: Server, url: str) -> None:
     token = await server.db.write(recipe) if mode == "token" else None
     if token is None:
         return
-    beside = os.path.relpath(Path(sys.executable).with_name("tidings"))
-    command = "tidings" if which("tidings") else beside
+    command = _own_command()
     print(
         "Nobody has an account here yet. Make the first one with this invitation:\n"
         f"  {command} login {url} --register --user NAME --registration-token {token}\n"
@@ -145,6 +144,12 @@ async def _invite_the_first(server: Server, url: str) -> None:
         f"  {command} admin user create NAME --admin --data {server.config.data_dir}",
         flush=True,
     )
+
+
+def _own_command() -> str:
+    """How the command line is called from here."""
+    beside = os.path.relpath(Path(sys.executable).with_name("tidings"))
+    return "tidings" if which("tidings") else beside
 
 
 def _bound_socket(config: Config) -> socket.socket:
