@@ -164,20 +164,31 @@ def assemble_stripped(name: bytes, events: Iterable[Event]) -> bytes:
     return b"{" + assemble_events(name, [stripped(event) for event in events]) + b"}"
 
 
-def assemble_receipts(receipts: Iterable[ReceiptMoved], viewer: UserId) -> bytes | None:
-    """The m.receipt event of a room; private receipts are their owner's alone."""
-    content: dict[EventId, dict[str, dict[UserId, dict[str, object]]]] = {}
+_ReceiptContent = dict[EventId, dict[str, dict[UserId, dict[str, object]]]]
+
+
+def assemble_receipts(receipts: Iterable[ReceiptMoved], viewer: UserId) -> list[bytes]:
+    """The m.receipt events of a room; private receipts are their owner's alone.
+
+    Mostly it is one: a second is needed where somebody has read up to the same
+    event in the room and in a thread of it, which one cannot say.
+    """
+    contents: list[_ReceiptContent] = []
     for receipt in receipts:
-        if receipt.receipt_type == "m.read.private" and receipt.user_id != viewer:
-            continue
-        said: dict[str, object] = {"ts": receipt.ts}
-        if receipt.thread_id:
-            said["thread_id"] = receipt.thread_id
-        of_event = content.setdefault(receipt.event_id, {})
-        of_event.setdefault(receipt.receipt_type, {})[receipt.user_id] = said
-    if not content:
-        return None
-    return _encode({"type": "m.receipt", "content": content})
+        if receipt.receipt_type != "m.read.private" or receipt.user_id == viewer:
+            _add_receipt(contents, receipt)
+    return [_encode({"type": "m.receipt", "content": content}) for content in contents]
+
+
+def _add_receipt(contents: list[_ReceiptContent], receipt: ReceiptMoved) -> None:
+    said: dict[str, object] = {"ts": receipt.ts}
+    if receipt.thread_id:
+        said["thread_id"] = receipt.thread_id
+    for content in contents:
+        readers = content.setdefault(receipt.event_id, {}).setdefault(receipt.receipt_type, {})
+        if readers.setdefault(receipt.user_id, said) is said:
+            return
+    contents.append({receipt.event_id: {receipt.receipt_type: {receipt.user_id: said}}})
 
 
 def assemble_typing(user_ids: Sequence[UserId]) -> bytes:

@@ -25,7 +25,7 @@ from tidings.rules.stream import (
     TypingChanged,
 )
 from tidings.server.live.present import Present
-from tidings.server.live.rooms import MEMBER, Room
+from tidings.server.live.rooms import MEMBER, Room, membership_of
 from tidings.server.live.users import UserView
 from tidings.server.services.sync_request import Seen, SyncRequest
 
@@ -363,9 +363,8 @@ class RecentSync:
         if news.typing and chosen.passes_type("m.typing"):
             ephemeral.append(sync.assemble_typing(self._present.typing.users_in(room.room_id)))
         if news.receipts and chosen.passes_type("m.receipt"):
-            receipts = sync.assemble_receipts(latest_receipts(news.receipts), request.user_id)
-            if receipts is not None:
-                ephemeral.append(receipts)
+            latest = latest_receipts(news.receipts)
+            ephemeral += sync.assemble_receipts(latest, request.user_id)
         return ephemeral
 
     @staticmethod

@@ -94,8 +94,12 @@ class StoredSync:
     async def _hold_rooms(self, tx: ReadTx, answer: "_Answer", read: _Read) -> None:
         """Let memory answer what comes next in rooms in which something happens."""
         for room_id, events in read.timelines.items():
-            if events[-1].position > answer.since and self._present.rooms.held(room_id) is None:
-                await self._present.rooms.load(tx, room_id)
+            if events[-1].position <= answer.since:
+                continue
+            room = await self._present.rooms.load(tx, room_id)
+            heroes = heroes_of(room, answer.view) if room is not None else None
+            if heroes is not None:
+                read.heroes[room_id] = heroes
 
     def _remember(self, answer: "_Answer") -> _Read:
         """Rooms that are shown whole and whose newest events are in memory."""
@@ -367,16 +371,16 @@ class StoredSync:
         if whole:
             needed.add(request.user_id)
         all_again = whole or request.filter.room.state.include_redundant_members
-        found = []
+        found = {}
         for member in read.members.get(room_id, []):
             user_id = UserId(member.state_key or "")
             seen = (room_id, user_id, place.entered)
             if user_id not in needed or (seen in request.device.known and not all_again):
                 continue
             if place.membership == "join" or member.position <= place.position:
-                found.append(member)
+                found[user_id] = member
                 answer.members.add(seen)
-        return found
+        return list(found.values())
 
     @staticmethod
     def _before(read: _Read, stretch: "_Stretch", state: Iterable[Event]) -> list[Event]:
@@ -406,9 +410,7 @@ class StoredSync:
             ephemeral.append(sync.assemble_typing(user_ids))
         receipts = read.receipts.get(room_id, [])
         if receipts and chosen.passes_type("m.receipt"):
-            event = sync.assemble_receipts(receipts, answer.request.user_id)
-            if event is not None:
-                ephemeral.append(event)
+            ephemeral += sync.assemble_receipts(receipts, answer.request.user_id)
         return ephemeral
 
     @staticmethod

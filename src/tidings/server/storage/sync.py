@@ -190,6 +190,7 @@ class SyncStore:
             f" WHERE m.user_id = ? AND m.membership = 'join'{window.rooms_clause}"
             " AND NOT EXISTS (SELECT 1 FROM state s WHERE s.room_id = m.room_id"
             " AND s.type IN ('m.room.name', 'm.room.canonical_alias'))) h WHERE place <= 5"
-            " AND (present = 0 OR membership IN ('join', 'invite')) ORDER BY room_id, place",
+            " AND (membership IN ('join', 'invite') OR (present = 0 AND membership <> 'knock'))"
+            " ORDER BY room_id, place",
             window.user_id, *window.rooms,
         )  # fmt: skip
