@@ -68,14 +68,18 @@ class SyncReader:
         chosen = self._filters.held(requester.user_id, text) if text else NO_FILTER
         return None if chosen is None else self._read(request, requester, chosen)
 
+    def note_presence(self, request: Request, user_id: UserId, wait_ms: int = 0) -> None:
+        """Count a sign of life, as what the client says it is; raises InvalidParam."""
+        presence = request.query.get("set_presence", "online")
+        if presence not in PRESENCE_STATES:
+            raise InvalidParam("set_presence must be online, unavailable or offline")
+        self._presence.seen(user_id, presence, wait_ms)
+
     def _read(self, request: Request, requester: Requester, chosen: Filter) -> SyncRequest:
         query = request.query
         since = query.get("since")
-        presence = query.get("set_presence", "online")
-        if presence not in PRESENCE_STATES:
-            raise InvalidParam("set_presence must be online, unavailable or offline")
         timeout_ms = request.query_int("timeout", 0, most=self._limits.sync_timeout_ms_max)
-        self._presence.seen(requester.user_id, presence, timeout_ms)
+        self.note_presence(request, requester.user_id, timeout_ms)
         return SyncRequest(
             user_id=requester.user_id,
             device_id=requester.device_id,

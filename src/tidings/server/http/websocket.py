@@ -39,6 +39,9 @@ class Subscriber(Protocol):
     def resume(self) -> None:
         """The client can take more."""
 
+    def alive(self) -> None:
+        """The client has answered a ping."""
+
     def close(self) -> None:
         """The client has gone away."""
 
@@ -99,6 +102,8 @@ class SocketProtocol(asyncio.Protocol):
                 self._opening = asyncio.ensure_future(self._open(event))
             elif isinstance(event, Frame) and event.opcode is Opcode.PONG:
                 self._awaits_pong = False
+                if self._subscriber is not None:
+                    self._subscriber.alive()
         self._flush()
 
     def eof_received(self) -> None:

@@ -72,6 +72,7 @@ class Sessions:
         self._now_ms = now_ms
         self._held: OrderedDict[bytes, _Entry] = OrderedDict()
         self._by_device: dict[tuple[UserId, DeviceId], set[bytes]] = {}
+        self._followers: dict[tuple[UserId, DeviceId], set[Callable[[], None]]] = {}
         self._changes = 0
         self._seen: list[_Entry] = []
         self._flusher: asyncio.Task[None] | None = None
@@ -159,6 +160,19 @@ class Sessions:
         self._changes += 1
         for token_hash in self._by_device.pop((change.user_id, change.device_id), ()):
             self._held.pop(token_hash, None)
+        for follower in tuple(self._followers.get((change.user_id, change.device_id), ())):
+            follower()
+
+    def follow(self, device: tuple[UserId, DeviceId], changed: Callable[[], None]) -> None:
+        """Call whenever the session of a device has changed."""
+        self._followers.setdefault(device, set()).add(changed)
+
+    def unfollow(self, device: tuple[UserId, DeviceId], changed: Callable[[], None]) -> None:
+        """Call no more."""
+        followers = self._followers.get(device, set())
+        followers.discard(changed)
+        if not followers:
+            self._followers.pop(device, None)
 
     def clear(self) -> None:
         """Forget everything; it will be read again."""
