@@ -186,6 +186,25 @@ async def test_guests_come_where_guests_are_let_in(server: ApiServer) -> None:
     room_id = await create_room(alice, initial_state=[access])
     await done(guest.post(f"{room_path(room_id)}/join"))
     await send(guest, room_id)
+    state = f"{room_path(room_id)}/state/m.room.guest_access"
+    await done(alice.put(state, {"guest_access": "forbidden"}))
+    assert (await membership(alice, room_id, guest))["membership"] == "leave"
+    assert (await membership(alice, room_id, alice))["membership"] == "join"
+    assert problem(await guest.put(f"{room_path(room_id)}/send/m.x/late")) == FORBIDDEN
+
+
+async def test_nobody_is_invited_who_takes_no_invitations(server: ApiServer) -> None:
+    alice, bob = await server.user("alice"), await server.user("bob")
+    room_id = await create_room(alice)
+    config = f"/user/{quote(bob.user_id)}/account_data/m.invite_permission_config"
+    await done(bob.put(config, {"default_action": "block"}))
+    blocked = (403, "M_INVITE_BLOCKED")
+    state = f"{room_path(room_id)}/state/m.room.member/{quote(bob.user_id)}"
+    assert problem(await change(alice, "invite", room_id, bob)) == blocked
+    assert problem(await alice.put(state, {"membership": "invite"})) == blocked
+    assert problem(await alice.post("/createRoom", {"invite": [bob.user_id]})) == blocked
+    await done(bob.put(config, {}))
+    await done(change(alice, "invite", room_id, bob))
 
 
 async def test_a_deactivated_account_leaves_its_rooms(server: ApiServer) -> None:

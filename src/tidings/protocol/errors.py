@@ -34,6 +34,10 @@ class AliasInUse(Unknown):
     status = 409
 
 
+class BodyCutShort(Unknown):
+    """The end of the body did not come; mostly there is nobody left to read this."""
+
+
 class ServerFault(MatrixError):
     """Our own fault; the details are in the log, not in the answer."""
 
@@ -85,6 +89,10 @@ class NotFound(MatrixError):
 class Forbidden(MatrixError):
     errcode = "M_FORBIDDEN"
     status = 403
+
+
+class InviteBlocked(Forbidden):
+    errcode = "M_INVITE_BLOCKED"
 
 
 class GuestAccessForbidden(Forbidden):
@@ -168,6 +176,16 @@ class CannotLeaveServerNoticeRoom(Forbidden):
 class TooLarge(MatrixError):
     errcode = "M_TOO_LARGE"
     status = 413
+
+
+class CannotOverwriteMedia(MatrixError):
+    errcode = "M_CANNOT_OVERWRITE_MEDIA"
+    status = 409
+
+
+class NotYetUploaded(MatrixError):
+    errcode = "M_NOT_YET_UPLOADED"
+    status = 504
 
 
 class LimitExceeded(MatrixError):

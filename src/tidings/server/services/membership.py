@@ -11,7 +11,8 @@ from tidings.protocol.ids import EventId, RoomId, UserId
 from tidings.rules.restricted_joins import allowing_rooms, find_authoriser
 from tidings.rules.stream import RoomForgotten
 from tidings.server.live.rooms import MEMBER, PendingRoom, Rooms
-from tidings.server.services.rooms import Profiles, check_local
+from tidings.server.services.invitations import Invitations
+from tidings.server.services.rooms import Profiles
 from tidings.server.services.state import is_repetition
 from tidings.server.services.timeline import NOT_A_MEMBER, SendEvent, Timeline
 from tidings.server.storage.database import Database, WriteTx
@@ -48,14 +49,14 @@ class Membership:
         rooms: Rooms,
         timeline: Timeline,
         profiles: Profiles,
-        server_name: str,
+        invitations: Invitations,
     ) -> None:
         self._db = db
         self._store = store
         self._rooms = rooms
         self._timeline = timeline
         self._profiles = profiles
-        self._server_name = server_name
+        self._invitations = invitations
 
     async def join(self, command: ChangeMembership) -> EventId:
         """Join a room; who is in it already stays as they are."""
@@ -84,7 +85,6 @@ class Membership:
 
     async def invite(self, command: ChangeMembership) -> EventId:
         """Invite somebody."""
-        check_local(command.target, self._server_name)
 
         async def recipe(tx: WriteTx) -> EventId:
             room = await self._room_of_member(tx, command)
@@ -96,6 +96,7 @@ class Membership:
         self, tx: WriteTx, room: PendingRoom, command: ChangeMembership
     ) -> Event:
         """Invite somebody within a recipe."""
+        await self._invitations.check(tx, [command.target])
         content = await self._with_profile(tx, command, "invite")
         return await self._append(tx, room, command, content)
 

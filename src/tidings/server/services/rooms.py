@@ -7,11 +7,12 @@ import msgspec
 
 from tidings.protocol.errors import Forbidden, InvalidParam, InvalidRoomState, RoomInUse
 from tidings.protocol.events import JsonObject
-from tidings.protocol.ids import RoomAlias, RoomId, UserId, parse_room_alias, server_name_of
+from tidings.protocol.ids import RoomAlias, RoomId, UserId, parse_room_alias
 from tidings.protocol.room_versions import get_room_version
 from tidings.rules.rooms import InitialState, NewRoom, initial_events
 from tidings.server.config import Config
 from tidings.server.live.rooms import PendingRoom, Rooms
+from tidings.server.services.invitations import Invitations
 from tidings.server.services.timeline import SendEvent, Timeline
 from tidings.server.storage.database import Database, ReadTx, WriteTx
 from tidings.server.storage.rooms import RoomRow, RoomStore
@@ -48,6 +49,7 @@ class RoomCreator:
         rooms: Rooms,
         timeline: Timeline,
         profiles: Profiles,
+        invitations: Invitations,
         config: Config,
         new_localpart: Callable[[], str],
         now_ms: Callable[[], int],
@@ -57,6 +59,7 @@ class RoomCreator:
         self._rooms = rooms
         self._timeline = timeline
         self._profiles = profiles
+        self._invitations = invitations
         self._config = config
         self._new_localpart = new_localpart
         self._now_ms = now_ms
@@ -73,6 +76,7 @@ class RoomCreator:
         async def recipe(tx: WriteTx) -> RoomId:
             if alias is not None and await self._store.find_alias(tx, alias) is not None:
                 raise RoomInUse(f"The alias {alias} is taken")
+            await self._invitations.check(tx, new.invite)
             profiles = await self._profiles(tx, [new.creator, *new.invite])
             found = msgspec.structs.replace(new, profiles=profiles)
             room_id = await self._append_first_events(tx, found, created_ts)
@@ -93,8 +97,6 @@ class RoomCreator:
         if len(command.invite) > config.limits.rooms_created_invites_max:
             most = config.limits.rooms_created_invites_max
             raise InvalidParam(f"At most {most} people can be invited while a room is created")
-        for user_id in command.invite:
-            check_local(user_id, config.server_name)
 
     def _alias_of(self, command: CreateRoom) -> RoomAlias | None:
         if command.alias_localpart is None:
@@ -140,9 +142,3 @@ class RoomCreator:
         published = int(new.visibility == "public")
         row = RoomRow(room.room_id, new.version.id, new.creator, self._now_ms(), published)
         await self._store.insert(tx, row)
-
-
-def check_local(user_id: UserId, server_name: str) -> None:
-    """Raise Forbidden for a user of another server: this one does not federate."""
-    if server_name_of(user_id) != server_name:
-        raise Forbidden(f"{user_id} is on another server, and this one does not federate")

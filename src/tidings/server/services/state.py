@@ -16,6 +16,7 @@ from tidings.server.storage.database import Database, ReadTx, WriteTx
 from tidings.server.storage.rooms import RoomStore
 
 CANONICAL_ALIAS = "m.room.canonical_alias"
+GUEST_ACCESS = "m.room.guest_access"
 
 
 class WhichMembers(msgspec.Struct, frozen=True):
@@ -101,9 +102,19 @@ class StateSetter:
                 return held.event_id
             if draft.type == CANONICAL_ALIAS:
                 await self._check_aliases(tx, room, draft.content)
-            return (await self._timeline.append_to(tx, room, SendEvent(draft))).event_id
+            event = await self._timeline.append_to(tx, room, SendEvent(draft))
+            if draft.type == GUEST_ACCESS and draft.content.get("guest_access") != "can_join":
+                await self._expel_guests(tx, room)
+            return event.event_id
 
         return await self._db.write(recipe)
+
+    async def _expel_guests(self, tx: WriteTx, room: PendingRoom) -> None:
+        """Let guests leave a room that admits none any more ("Guest Access")."""
+        content: JsonObject = {"membership": "leave", "reason": "Guests may no longer be here"}
+        for guest in await self._store.guests_in(tx, room.room_id):
+            draft = Draft(room.room_id, MEMBER, guest, content, guest)
+            await self._timeline.append_to(tx, room, SendEvent(draft))
 
     async def _check_aliases(self, tx: ReadTx, room: PendingRoom, content: JsonObject) -> None:
         """Check the aliases that are new; raises InvalidParam, BadAlias."""

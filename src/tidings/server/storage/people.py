@@ -13,6 +13,7 @@ from tidings.rules.stream import (
     TypingChanged,
 )
 from tidings.server.storage.database import ReadTx, WriteTx
+from tidings.server.storage.events import placeholders
 
 WHOLE_ROOM = ""
 MAIN = "main"
@@ -287,6 +288,19 @@ class PeopleStore:
             "SELECT position, user_id, room_id, type, content FROM account_data"
             " WHERE position > ? AND position <= ?",
             after, upto,
+        )  # fmt: skip
+
+    async def account_data_by_user(
+        self, tx: ReadTx, user_ids: Sequence[UserId], type_: str
+    ) -> list[tuple[UserId, bytes]]:
+        """One type of the global account data of several users, where they have it."""
+        if not user_ids:
+            return []
+        return await tx.fetch(
+            tuple[UserId, bytes],
+            "SELECT user_id, content FROM account_data WHERE room_id = '' AND type = ?"
+            f" AND user_id IN ({placeholders(len(user_ids))})",
+            type_, *user_ids,
         )  # fmt: skip
 
     async def users_with(self, tx: ReadTx, type_: str) -> list[tuple[UserId, bytes]]:

@@ -106,6 +106,16 @@ class RoomStore:
             user_id, room_id,
         )  # fmt: skip
 
+    async def guests_in(self, tx: ReadTx, room_id: RoomId) -> list[UserId]:
+        """The members of a room whose accounts are those of guests."""
+        rows = await tx.scan(
+            tuple[UserId],
+            "SELECT m.user_id FROM members m JOIN users u ON u.user_id = m.user_id"
+            " WHERE m.room_id = ? AND m.membership = 'join' AND u.is_guest = 1",
+            room_id,
+        )
+        return [user_id for (user_id,) in rows]
+
     async def is_joined_to_any(
         self, tx: ReadTx, user_id: UserId, room_ids: Sequence[RoomId]
     ) -> bool:
