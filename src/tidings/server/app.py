@@ -52,6 +52,7 @@ from tidings.server.services.devices import Devices
 from tidings.server.services.directory import Directory
 from tidings.server.services.filters import Filters
 from tidings.server.services.history import History
+from tidings.server.services.invitations import Invitations
 from tidings.server.services.logins import Logins
 from tidings.server.services.membership import Membership
 from tidings.server.services.notices import Notices
@@ -182,7 +183,7 @@ class Server:
         )
         self.membership = Membership(
             self.db, self.room_store, self.rooms, self.timeline, self.profile_store.shown,
-            config.server_name,
+            Invitations(self.people, config.server_name),
         )  # fmt: skip
         routes = [
             *self._account_routes(),
@@ -228,7 +229,7 @@ class Server:
         config, db, now = self.config, self.db, self._now_ms
         creator = RoomCreator(
             db, self.room_store, self.rooms, self.timeline, self.profile_store.shown,
-            config,
+            Invitations(self.people, config.server_name), config,
             lambda: token_urlsafe(18), now,
         )  # fmt: skip
         past, store = PastState(self.events), self.room_store
