@@ -69,7 +69,7 @@ WORKS = [
     Work(
         "initial-sync",
         "initial sync, 100 rooms of 20 events",
-        ["initial-sync", "--rooms", "100", "--messages", "20", "--users", "5"],
+        ["initial-sync", "--rooms", "100", "--messages", "50", "--users", "10"],
         "server_cpu_ms_per_sync",
         80,
         20,
