@@ -20,10 +20,12 @@ from tidings.protocol.errors import MatrixError
 from tidings.protocol.ids import UserId, is_opaque_id, parse_user_id, server_name_of
 from tidings.server.app import Server, now_ms
 from tidings.server.config import ConfigError, load_config
+from tidings.server.config_example import example
 from tidings.server.services.registration import NewAccount
 from tidings.server.services.tokens import new_registration_token
 from tidings.server.storage.accounts import RegistrationTokenRow, UserRow
 from tidings.server.storage.database import StorageError, WriteTx
+from tidings.server.storage.migrate import migrate
 
 HOUR_MS = 3_600_000
 TOKEN_BYTES_MAX = 64
@@ -61,9 +63,15 @@ Command: TypeAlias = Callable[[Server, argparse.Namespace], Awaitable[Printed]]
 def main(argv: Sequence[str]) -> int:
     """Run a command; the exit code."""
     options = _parser().parse_args(argv)
+    if options.group == "config-example":
+        print(example(), end="")
+        return 0
     try:
         _ask(options)
         config = load_config(options.config, os.environ, _flags(options))
+        if options.group == "db":
+            migrate(config.database_url, options.revision)
+            return 0
         printed = asyncio.run(_run(Server(config), options))
     except (AdminError, ConfigError, StorageError, MatrixError) as error:
         print(f"tidings admin: {error}", file=sys.stderr)
@@ -223,10 +231,19 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--server-name", metavar="NAME", help="the name in user ids")
     common.add_argument("--json", action="store_true", help="print JSON, one object a line")
     common.set_defaults(needs_password=False)
-    groups = parser.add_subparsers(metavar="GROUP", required=True)
+    groups = parser.add_subparsers(metavar="GROUP", required=True, dest="group")
     _add_users(groups.add_parser("user", help="accounts"), common)
     _add_tokens(groups.add_parser("registration-token", help="who may register"), common)
+    _add_database(groups.add_parser("db", help="the shape of the database"), common)
+    groups.add_parser("config-example", help="print an example of the settings file")
     return parser
+
+
+def _add_database(group: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    verbs = group.add_subparsers(metavar="COMMAND", required=True)
+    summary = "Go back to an older shape, before an older version is started. Make a copy first."
+    downgrade = verbs.add_parser("downgrade", description=summary, help=summary, parents=[common])
+    downgrade.add_argument("revision", help="the older version's number, such as 0002")
 
 
 def _add_users(group: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
