@@ -5,6 +5,7 @@ import pytest
 
 from tests.api.chat import create_room, done, room_path, send, sync
 from tests.api.server import ApiServer, problem
+from tidings.server.storage.sqlite import SqliteDriver
 
 FORBIDDEN = (403, "M_FORBIDDEN")
 
@@ -155,3 +156,26 @@ async def test_a_redacted_name_is_gone_from_the_state(server: ApiServer) -> None
     assert shown["unsigned"]["prev_content"] == {}
     await done(alice.put(f"{room}/redact/{quote(later['event_id'])}/2", {}))
     assert await done(alice.get(f"{room}/state/m.room.name")) == {}
+
+
+async def test_a_full_disk_refuses_messages_until_there_is_room(server: ApiServer) -> None:
+    driver = server.server.db._driver
+    if not isinstance(driver, SqliteDriver):
+        pytest.skip("PostgreSQL's disk cannot be filled from here")
+    alice = await server.user("alice")
+    room_id = await create_room(alice)
+    writer = driver._writer.raw
+    pages = writer.execute("PRAGMA page_count").fetchone()[0]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+    path = f"{room_path(room_id)}/send/m.x"
+    answers = [await alice.put(f"{path}/{n}", {"body": "x" * 3000}) for n in range(8)]
+    kept = [answer.json()["event_id"] for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(refused) > 3
+    assert all(problem(answer) == (503, "M_UNKNOWN") for answer in refused)
+    writer.execute("PRAGMA max_page_count = 100000")
+    again = [await done(alice.put(f"{path}/{n}", {"body": "x" * 3000})) for n in range(8)]
+    page = await done(alice.get(f"{room_path(room_id)}/messages", dir="f", limit=100))
+    shown = [event["event_id"] for event in page["chunk"] if event["type"] == "m.x"]
+    assert sorted(shown) == sorted(answer["event_id"] for answer in again)
+    assert shown[: len(kept)] == kept
