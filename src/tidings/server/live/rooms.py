@@ -289,6 +289,8 @@ class Rooms:
         self._hold(room)
         for change in self._feed.after(started):
             if isinstance(change, EventAppended) and change.event.room_id == room.room_id:
+                if change.redacted is not None:
+                    self.redact(change.redacted)
                 self.apply(change.event)
         return room
 

@@ -17,6 +17,8 @@ from tidings.server.services.timeline import SendEvent, Timeline
 from tidings.server.storage.database import Database, ReadTx, WriteTx
 from tidings.server.storage.rooms import RoomRow, RoomStore
 
+INITIAL_STATE_MAX = 300
+"""All first events are written in one transaction, and everybody waits for it."""
 Profiles: TypeAlias = Callable[[ReadTx, Sequence[UserId]], Awaitable[Mapping[UserId, JsonObject]]]
 """Reads the `displayname` and `avatar_url` of users, as their member events show them."""
 
@@ -97,6 +99,8 @@ class RoomCreator:
         if len(command.invite) > config.limits.rooms_created_invites_max:
             most = config.limits.rooms_created_invites_max
             raise InvalidParam(f"At most {most} people can be invited while a room is created")
+        if len(command.initial_state) > INITIAL_STATE_MAX:
+            raise InvalidParam(f"A room can begin with at most {INITIAL_STATE_MAX} such events")
 
     def _alias_of(self, command: CreateRoom) -> RoomAlias | None:
         if command.alias_localpart is None:
