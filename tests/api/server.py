@@ -1,7 +1,7 @@
 """The server inside the test's own process, and people who talk to it.
 
 `alice = await server.user("alice")`, then `await alice.put("/profile/...", {...})`: paths are
-below /_matrix/client/v3 unless they begin with /_matrix.
+below /_matrix/client/v3 unless they begin with /_matrix or /.well-known.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.contract.validation import Contract
 from tidings.server.app import Server, build
 from tidings.server.config import load_config
 
@@ -65,7 +66,7 @@ class Person:
         json: object = None,
         query: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
-        whole = path if path.startswith("/_matrix") else f"{V3}{path}"
+        whole = path if path.startswith(("/_matrix", "/.well-known")) else f"{V3}{path}"
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         return await self.http.request(
             method, whole, json=json, params=query or None, headers=headers
@@ -92,8 +93,14 @@ class ApiServer:
     def __init__(self, server: Server, clock: FakeClock) -> None:
         self.server = server
         self.clock = clock
+        contract = Contract()
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(server.asgi), base_url="http://test"
+            transport=httpx.ASGITransport(server.asgi),
+            base_url="http://test",
+            event_hooks={
+                "request": [contract.note_request],
+                "response": [contract.check_response],
+            },
         )
         self.nobody = Person(self.http, {})
 

@@ -83,7 +83,7 @@ async def test_an_invitation_by_telephone_is_refused(server: ApiServer) -> None:
     room_id = await create_room(alice)
     body = {"medium": "email", "address": "bob@example.org", "id_server": "x"}
     answer = await alice.post(f"{room_path(room_id)}/invite", body)
-    assert problem(answer) == (400, "M_INVALID_PARAM")
+    assert problem(answer) == (403, "M_THREEPID_DENIED")
     answer = await alice.post(f"{room_path(room_id)}/invite", {})
     assert problem(answer) == (400, "M_MISSING_PARAM")
 

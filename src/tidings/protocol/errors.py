@@ -124,6 +124,10 @@ class UserSuspended(Forbidden):
     errcode = "M_USER_SUSPENDED"
 
 
+class ThreepidDenied(Forbidden):
+    errcode = "M_THREEPID_DENIED"
+
+
 class UserInUse(MatrixError):
     errcode = "M_USER_IN_USE"
 

@@ -17,6 +17,7 @@ from tidings.server.api import (
     profiles,
     push_rules,
     receipts,
+    refusals,
     registration,
     relations,
     rooms_create,
@@ -186,13 +187,15 @@ class Server:
             Invitations(self.people, config.server_name),
         )  # fmt: skip
         routes = [
+            *refusals.routes(),
             *self._account_routes(),
             *self._profile_routes(),
             *self._room_routes(),
             *self._personal_routes(),
             *self._sync_routes(),
         ]
-        app = HttpApp(Router(routes), self.sessions, self.limiter, config.limits.request_bytes_max)
+        self.router = Router(routes)
+        app = HttpApp(self.router, self.sessions, self.limiter, config.limits.request_bytes_max)
         app.log_requests = config.log_requests
         if config.dev:
             app.count_queries = lambda: self.db.queries

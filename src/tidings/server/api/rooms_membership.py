@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from tidings.protocol.errors import InvalidParam, MissingParam
+from tidings.protocol.errors import MissingParam, ThreepidDenied
 from tidings.protocol.events import JsonObject
 from tidings.protocol.ids import RoomId, UserId, parse_user_id
 from tidings.server.http.request import EMPTY, Request, Response, json_response
@@ -87,7 +87,7 @@ def _to_other(change: Callable[[ChangeMembership], Awaitable[object]]) -> Endpoi
 
 def _target(body: _Whom) -> UserId:
     if body.medium is not None:
-        raise InvalidParam("This server does not send invitations by e-mail or telephone")
+        raise ThreepidDenied("This server does not send invitations by e-mail or telephone")
     if body.user_id is None:
         raise MissingParam("user_id is missing")
     return parse_user_id(body.user_id)
