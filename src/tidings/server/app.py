@@ -13,6 +13,8 @@ from tidings.server.api import (
     devices,
     filters,
     login,
+    media,
+    media_legacy,
     presence,
     profiles,
     push_rules,
@@ -55,6 +57,7 @@ from tidings.server.services.filters import Filters
 from tidings.server.services.history import History
 from tidings.server.services.invitations import Invitations
 from tidings.server.services.logins import Logins
+from tidings.server.services.media import Media
 from tidings.server.services.membership import Membership
 from tidings.server.services.notices import Notices
 from tidings.server.services.pages import Pages
@@ -75,6 +78,7 @@ from tidings.server.services.sync_recent import RecentSync
 from tidings.server.services.sync_request import Devices as SyncDevices
 from tidings.server.services.sync_stored import StoredSync
 from tidings.server.services.timeline import Timeline
+from tidings.server.services.tokens import new_media_id
 from tidings.server.services.typing import TypingNotifications
 from tidings.server.services.user_directory import UserDirectory
 from tidings.server.services.user_interactive import UserInteractive
@@ -84,7 +88,9 @@ from tidings.server.storage.changes import ChangeReader
 from tidings.server.storage.database import Database, Driver
 from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore
+from tidings.server.storage.files import FileStore
 from tidings.server.storage.filters import FilterStore
+from tidings.server.storage.media import MediaStore
 from tidings.server.storage.migrate import ensure_newest
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
@@ -193,6 +199,7 @@ class Server:
             *self._room_routes(),
             *self._personal_routes(),
             *self._sync_routes(),
+            *self._media_routes(),
         ]
         self.router = Router(routes)
         app = HttpApp(self.router, self.sessions, self.limiter, config.limits.request_bytes_max)
@@ -288,6 +295,14 @@ class Server:
         self.direct_sync = sync.direct(service, reader, self.sessions, self.limiter)
         self.socket_opener = sync_socket.opener(service, reader, self.sessions)
         return sync.routes(service, reader)
+
+    def _media_routes(self) -> list[Route]:
+        config, db, now = self.config, self.db, self._now_ms
+        store, files = MediaStore(), FileStore(Path(config.data_dir) / "media", new_media_id)
+        self._stack.callback(files.close)
+        self.media = Media(db, store, files, config.media, now)
+        current = media.routes(self.media, config.server_name)
+        return [*current, *media_legacy.routes(current)]
 
 
 def _driver_of(config: Config) -> Driver:

@@ -33,6 +33,8 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sign-ins and password checks, for each address and for each account."""
     register: RateLimit = RateLimit(0.2, 10)
     """New accounts, for each address."""
+    media: RateLimit = RateLimit(2.0, 100)
+    """Uploads and previews of addresses, for each user."""
     request: RateLimit = RateLimit(50.0, 200)
     """Requests of any other kind, for each user or address."""
 
@@ -78,6 +80,38 @@ class Sessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an access token lasts for clients that can refresh it; others' do not expire."""
 
 
+class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    upload_bytes_max: int = 104_857_600
+    """The largest upload; clients are told."""
+    resumable_bytes_max: int = 2_147_483_648
+    """The largest upload that may come in parts."""
+    user_bytes_max: int = 0
+    """How much one user may have uploaded in all; 0: as much as they like."""
+    pending_max: int = 20
+    """How many uploads a user may have announced or begun that have not come yet."""
+    pending_ms: int = 86_400_000
+    """How long an announced upload may take to come; one in parts, to go on."""
+    wait_ms_max: int = 60_000
+    """The longest time a download waits for an announced upload."""
+    thumbnail_pixels_max: int = 50_000_000
+    """The largest picture that thumbnails are made of; each frame of an animation counts."""
+    retention_days: int = 0
+    """Media nobody has looked at for so long is deleted; 0: it is kept for ever."""
+
+
+class Previews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    enabled: bool = False
+    """Whether the server fetches pages that are linked in messages, to show what they are."""
+    cache_ms: int = 3_600_000
+    """How long a preview is kept."""
+    page_bytes_max: int = 524_288
+    """How much of a page is read."""
+    image_bytes_max: int = 10_485_760
+    """The largest picture that a preview may have."""
+    timeout_ms: int = 10_000
+    """How long a page and its picture may take to come."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_name: str = "localhost"
     """The name in user ids, @alice:server_name. It can never be changed afterwards."""
@@ -108,6 +142,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passwords: Passwords = Passwords()
     registration: Registration = Registration()
     sessions: Sessions = Sessions()
+    media: Media = Media()
+    previews: Previews = Previews()
 
     @property
     def database_url(self) -> str:

@@ -7,10 +7,10 @@ request's id and answered without a trace of its text.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Protocol, TypeAlias
+from typing import Protocol
 from uuid import uuid4
 
 import msgspec
@@ -24,18 +24,15 @@ from tidings.protocol.errors import (
     ServerFault,
     TooLarge,
 )
+from tidings.server.http.asgi import Receive, Scope, Send, body_of
 from tidings.server.http.connection import SCOPE_KEY, LostHooks, write_response
 from tidings.server.http.limits import RateLimiter
 from tidings.server.http.request import Headers, Request, Response
 from tidings.server.http.routing import Route, Router
+from tidings.server.http.streams import body_chunks, send_stream
 from tidings.server.live.sessions import Requester
 
 log = logging.getLogger("tidings.http")
-
-Message: TypeAlias = MutableMapping[str, object]
-Scope: TypeAlias = MutableMapping[str, object]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 CORS: Headers = [
     (b"access-control-allow-origin", b"*"),
@@ -43,11 +40,17 @@ CORS: Headers = [
     (
         b"access-control-allow-headers",
         (
-            b"X-Requested-With, Content-Type, Authorization, Date, Tus-Resumable, Upload-Length,"
-            b" Upload-Offset, Upload-Metadata"
+            b"X-Requested-With, Content-Type, Authorization, Date, Range, If-Range, If-None-Match,"
+            b" Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata"
         ),
     ),
-    (b"access-control-expose-headers", b"Location, Retry-After, Upload-Offset, Upload-Length"),
+    (
+        b"access-control-expose-headers",
+        (
+            b"Location, Retry-After, Content-Disposition, Content-Range, ETag, Tus-Resumable,"
+            b" Upload-Offset, Upload-Length, Upload-Expires"
+        ),
+    ),
 ]
 _encode = msgspec.json.Encoder().encode
 
@@ -86,17 +89,23 @@ class HttpApp:
             response = await self._respond(request, receive)
         except Exception as error:  # noqa: BLE001 - this is the edge
             response = error_response_of(error, request.path)
+            if request.header(b"expect") is not None:
+                # Told no, the client may leave the body out, or not: nobody can tell what the
+                # next bytes are (RFC 9110, 10.1.1).
+                close = (b"connection", b"close")
+                response = msgspec.structs.replace(response, headers=[*response.headers, close])
         if request.lost.is_lost:
             return
         if self.count_queries is not None:
             told = (b"x-tidings-queries", str(self.count_queries()).encode())
             response = msgspec.structs.replace(response, headers=[*response.headers, told])
-        await _send(send, response)
+        await _send(send, request, response)
         if self.log_requests:
             took_ms = (time.perf_counter() - begun) * 1000
             log.info(
                 "request method=%s path=%s status=%d bytes=%d took_ms=%.1f",
-                request.method, request.path, response.status, len(response.body), took_ms,
+                request.method, request.path, response.status,
+                len(response.body) or response.stream_bytes, took_ms,
             )  # fmt: skip
 
     async def _respond(self, request: Request, receive: Receive) -> Response:
@@ -106,8 +115,10 @@ class HttpApp:
         route, request.params = self._router.find(method, request.path)
         await self._authenticate(request, route)
         self._limiter.check(route.limit, request)
-        if method != "GET":
-            request.body = await self._read_body(request, receive, route.body_bytes_max)
+        if route.stream_body:
+            request.chunks = body_chunks(receive, self._body_limit(request, route))
+        elif method != "GET":
+            request.body = await self._read_body(request, receive, route)
         return await route.endpoint(request)
 
     async def _authenticate(self, request: Request, route: Route) -> None:
@@ -124,15 +135,22 @@ class HttpApp:
             raise GuestAccessForbidden("Guests may not do this")
         request.requester = requester
 
-    async def _read_body(
-        self, request: Request, receive: Receive, body_bytes_max: int | None
-    ) -> bytes:
-        most = self._body_bytes_max if body_bytes_max is None else body_bytes_max
-        declared = request.header(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > most:
+    def _body_limit(self, request: Request, route: Route) -> int:
+        """How long the body may be; raises TooLarge, before a byte of it is read, if it says more.
+
+        What the client sends all the same is read and dropped while the connection lives, so that
+        it comes to read the answer: closing at once would take the answer away from it.
+        """
+        most = self._body_bytes_max if route.body_bytes_max is None else route.body_bytes_max
+        declared = request.declared_bytes
+        if declared is not None and declared > most:
             raise TooLarge(f"The body may be at most {most} bytes long")
+        return most
+
+    async def _read_body(self, request: Request, receive: Receive, route: Route) -> bytes:
+        most = self._body_limit(request, route)
         message = await receive()
-        body = _body_of(message)
+        body = body_of(message)
         if not message.get("more_body"):
             if len(body) > most:
                 raise TooLarge(f"The body may be at most {most} bytes long")
@@ -140,16 +158,11 @@ class HttpApp:
         chunks, size = [body], len(body)
         while message.get("more_body"):
             message = await receive()
-            chunks.append(_body_of(message))
+            chunks.append(body_of(message))
             size += len(chunks[-1])
             if size > most:
                 raise TooLarge(f"The body may be at most {most} bytes long")
         return b"".join(chunks)
-
-
-def _body_of(message: Message) -> bytes:
-    body = message.get("body", b"")
-    return body if isinstance(body, bytes) else b""
 
 
 def _request_of(scope: Scope) -> Request:
@@ -206,16 +219,18 @@ def response_head(status: int, content_type: bytes) -> bytes:
     return b"".join(lines)
 
 
-async def _send(send: Send, response: Response) -> None:
-    if not response.headers and response.status != HTTPStatus.NO_CONTENT:
+async def _send(send: Send, request: Request, response: Response) -> None:
+    is_plain = not response.headers and response.stream is None
+    if is_plain and response.status != HTTPStatus.NO_CONTENT:
         head = response_head(response.status, response.content_type)
         if write_response(send, head, response.body):
             return
-    headers = [
-        (b"content-type", response.content_type),
-        (b"content-length", str(len(response.body)).encode()),
-        *CORS,
-        *response.headers,
-    ]
+    size = len(response.body) if response.stream is None else response.stream_bytes
+    headers = [(b"content-type", response.content_type), *CORS, *response.headers]
+    if response.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        headers.append((b"content-length", str(size).encode()))
+    if response.stream is not None:
+        await send_stream(send, request, response, headers)
+        return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.body})

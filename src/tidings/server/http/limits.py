@@ -19,6 +19,7 @@ class RateLimiter:
             "send": settings.send,
             "login": settings.login,
             "register": settings.register,
+            "media": settings.media,
             "request": settings.request,
         }
         self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()

@@ -1,6 +1,6 @@
 """A request as endpoints see it, and the answer they give."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
 from urllib.parse import parse_qsl, unquote_plus
@@ -27,6 +27,10 @@ class Response(msgspec.Struct, frozen=True):
     status: int = 200
     headers: Headers = []
     content_type: bytes = b"application/json"
+    stream: AsyncGenerator[bytes, None] | None = None
+    """A long body, sent as it is read and only as fast as the client takes it."""
+    stream_bytes: int = 0
+    """How long it is."""
 
 
 EMPTY = Response()
@@ -66,12 +70,23 @@ def parse_query(query_string: bytes) -> dict[str, str]:
     return query
 
 
+class _NoChunks:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        raise StopAsyncIteration
+
+
+NO_CHUNKS = _NoChunks()
+
+
 class Request:
     """One HTTP request: the path's parameters, the query, the body, who asks."""
 
     __slots__ = (
-        "_headers", "_query", "_query_string", "_requester", "address", "body", "lost", "method",
-        "params", "path",
+        "_headers", "_query", "_query_string", "_requester", "address", "body", "chunks", "lost",
+        "method", "params", "path",
     )  # fmt: skip
 
     def __init__(self, method: str, path: str, query_string: bytes, headers: Headers) -> None:
@@ -79,6 +94,8 @@ class Request:
         self.path = path
         self.params: Mapping[str, str] = {}
         self.body = b""
+        self.chunks: AsyncIterator[bytes] = NO_CHUNKS
+        """The body as it arrives, for routes with `stream_body`; `body` is empty for them."""
         self.address = ""
         self.lost = LostHooks()
         """Callbacks for when the client goes away."""
@@ -150,6 +167,12 @@ class Request:
             if key == name:
                 return value.decode("latin-1")
         return None
+
+    @property
+    def declared_bytes(self) -> int | None:
+        """How long the body is, if the client says so beforehand."""
+        text = self.header(b"content-length")
+        return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None
 
     def json(self, kind: type[T]) -> T:
         """The body as a value of the kind; raises NotJson or BadJson with the place."""

@@ -35,6 +35,8 @@ class Route(msgspec.Struct, frozen=True):
     limit: str = "request"
     body_bytes_max: int | None = None
     """Instead of the server's limit."""
+    stream_body: bool = False
+    """Whether the body is left to the endpoint, chunk by chunk: `body_bytes_max` still holds."""
 
 
 class _Node:

@@ -32,3 +32,8 @@ def new_localpart() -> str:
 def new_registration_token() -> str:
     """A token to be handed to people who may register."""
     return "".join(secrets.choice(_READABLE) for _ in range(20))
+
+
+def new_media_id() -> str:
+    """The name of a piece of media, which must not be guessed: 144 bits."""
+    return secrets.token_urlsafe(18)
