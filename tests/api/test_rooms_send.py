@@ -179,3 +179,30 @@ async def test_a_full_disk_refuses_messages_until_there_is_room(server: ApiServe
     shown = [event["event_id"] for event in page["chunk"] if event["type"] == "m.x"]
     assert sorted(shown) == sorted(answer["event_id"] for answer in again)
     assert shown[: len(kept)] == kept
+
+
+async def test_a_spoilt_group_leaves_the_other_senders_whole(server: ApiServer) -> None:
+    alice, bob = await server.user("alice"), await server.user("bob")
+    room_id = await create_room(alice, bob)
+    powerless = {"users": {alice.user_id: 0}, "events": {"m.room.name": 100}}
+    impossible = {"name": "x", "power_level_content_override": powerless}
+    answers = await asyncio.gather(
+        *(
+            alice.post("/createRoom", impossible)
+            if n % 5 == 0
+            else (alice, bob)[n % 2].put(f"{room_path(room_id)}/send/m.x/together-{n}", {})
+            for n in range(40)
+        )
+    )
+    assert [answer.status_code for answer in answers] == [
+        400 if n % 5 == 0 else 200 for n in range(40)
+    ]
+    page = await done(alice.get(f"{room_path(room_id)}/messages", dir="b", limit=100))
+    shown = [event["event_id"] for event in page["chunk"] if event["type"] == "m.x"]
+    sent = [answer.json().get("event_id") for answer in answers if answer.status_code == 200]
+    assert sorted(shown) == sorted(sent)
+    async with server.server.db.read() as tx:
+        sql = "SELECT position, depth FROM events WHERE room_id = ? ORDER BY position"
+        rows = await tx.fetch(tuple[int, int], sql, room_id)
+    assert [depth for _, depth in rows] == list(range(1, len(rows) + 1))
+    assert [position for position, _ in rows] == list(range(rows[0][0], rows[0][0] + len(rows)))
