@@ -91,7 +91,7 @@ def test_architecture_fits_two_pages() -> None:
 @pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)
 def test_a_decision_fits_a_page_and_says_what_was_rejected(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 66  # lines of a printed page
     headings = re.findall(r"^## (\w+)", text, re.MULTILINE)
     assert headings == ["Situation", "Decision", "Rejected", "Consequences"]
     assert path.name in (path.parent / "README.md").read_text(encoding="utf-8")
