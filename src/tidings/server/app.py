@@ -30,6 +30,7 @@ from tidings.server.api import (
     sync,
     sync_socket,
     tags,
+    thumbnails,
     typing,
     user_directory,
     versions,
@@ -51,6 +52,7 @@ from tidings.server.services.account_data import AccountData, initial_account_da
 from tidings.server.services.accounts import Accounts
 from tidings.server.services.bundles import Bundles
 from tidings.server.services.credentials import Credentials
+from tidings.server.services.decoder import Decoder
 from tidings.server.services.devices import Devices
 from tidings.server.services.directory import Directory
 from tidings.server.services.filters import Filters
@@ -58,6 +60,7 @@ from tidings.server.services.history import History
 from tidings.server.services.invitations import Invitations
 from tidings.server.services.logins import Logins
 from tidings.server.services.media import Media
+from tidings.server.services.media_retention import MediaRetention
 from tidings.server.services.membership import Membership
 from tidings.server.services.notices import Notices
 from tidings.server.services.pages import Pages
@@ -77,6 +80,7 @@ from tidings.server.services.sync import Sync
 from tidings.server.services.sync_recent import RecentSync
 from tidings.server.services.sync_request import Devices as SyncDevices
 from tidings.server.services.sync_stored import StoredSync
+from tidings.server.services.thumbnails import Thumbnails
 from tidings.server.services.timeline import Timeline
 from tidings.server.services.tokens import new_media_id
 from tidings.server.services.typing import TypingNotifications
@@ -102,6 +106,7 @@ from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
 from tidings.server.storage.user_directory import UserDirectoryStore
+from tidings.server.workers.media import keep_media
 from tidings.server.workers.presence import publish_presence
 from tidings.server.workers.typing import end_typing
 
@@ -147,6 +152,7 @@ class Server:
         flush_ms = self.config.presence.flush_ms
         self._run(publish_presence(self.presence_tracker, flush_ms), "presence")
         self._run(end_typing(self.typing, self.typing_notifications.end_expired), "typing")
+        self._run(keep_media(self.media, self.media_retention), "media")
 
     def _run(self, worker: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(worker, name=name)
@@ -301,7 +307,14 @@ class Server:
         store, files = MediaStore(), FileStore(Path(config.data_dir) / "media", new_media_id)
         self._stack.callback(files.close)
         self.media = Media(db, store, files, config.media, now)
-        current = media.routes(self.media, config.server_name)
+        self.media_retention = MediaRetention(db, store, files, config.media, now)
+        decoder = Decoder()
+        self._stack.push_async_callback(decoder.close)
+        made = Thumbnails(db, store, files, decoder)
+        current = [
+            *media.routes(self.media, config.server_name),
+            *thumbnails.routes(self.media, made, config.server_name),
+        ]
         return [*current, *media_legacy.routes(current)]
 
 

@@ -149,6 +149,14 @@ class Media:
         async with self._db.read() as tx:
             await self._check_room(tx, user_id, size_bytes)
 
+    async def quarantine(self, media_id: str) -> bool:
+        """Show media to nobody any more, and keep it; False if there is none."""
+        return await self._set_quarantined(media_id, is_quarantined=True)
+
+    async def release(self, media_id: str) -> bool:
+        """Show media again; False if there is none."""
+        return await self._set_quarantined(media_id, is_quarantined=False)
+
     async def note_uses(self) -> None:
         """Write down which media was used."""
         used, self._used = self._used, {}
@@ -158,6 +166,12 @@ class Media:
                 await self._store.touch(tx, used)
 
             await self._db.write(recipe)
+
+    async def _set_quarantined(self, media_id: str, *, is_quarantined: bool) -> bool:
+        async def recipe(tx: WriteTx) -> bool:
+            return await self._store.set_quarantined(tx, media_id, is_quarantined=is_quarantined)
+
+        return await self._db.write(recipe)
 
     async def _save(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Content:
         beginning = bytearray()

@@ -125,15 +125,12 @@ class MediaStore:
             [(used_ts, media_id) for media_id, used_ts in used.items()],
         )
 
-    async def delete_expired(self, tx: WriteTx, now_ms: int) -> None:
-        """Forget announced uploads that did not come."""
-        await tx.execute("DELETE FROM media WHERE expires_ts <= ?", now_ms)
+    async def delete_expired(self, tx: WriteTx, now_ms: int) -> int:
+        """Forget announced uploads that did not come; how many there were."""
+        return await tx.execute("DELETE FROM media WHERE expires_ts <= ?", now_ms)
 
     async def unused_since(self, tx: ReadTx, time_ms: int, limit: int) -> list[MediaRow]:
-        """Media that nobody has looked at since a time and no profile shows; longest unused first.
-
-        Previews' images among it; what is quarantined stays, as evidence.
-        """
+        """Media that nobody has looked at since a time; what is quarantined stays, as evidence."""
         return await tx.scan(
             MediaRow,
             f"{_MEDIA} WHERE m.used_ts < ? AND m.sha256 IS NOT NULL AND m.is_quarantined = 0"
@@ -141,13 +138,24 @@ class MediaStore:
             time_ms, limit,
         )  # fmt: skip
 
+    async def lasting_uses(self, tx: ReadTx) -> list[bytes]:
+        """JSON that shows media for good: avatars of people and rooms, packs of emotes."""
+        rows = await tx.scan(
+            tuple[bytes],
+            "SELECT value FROM profile_fields WHERE field = 'avatar_url' UNION ALL"
+            " SELECT content FROM account_data WHERE type = 'im.ponies.user_emotes' UNION ALL"
+            " SELECT e.json FROM state s JOIN events e ON e.position = s.position"
+            " WHERE s.type IN ('m.room.avatar', 'im.ponies.room_emotes')",
+        )
+        return [row[0] for row in rows]
+
     async def delete(self, tx: WriteTx, media_ids: list[str]) -> None:
         """Remove pieces of media; their files go with the next sweep."""
         await tx.execute_many(
             "DELETE FROM media WHERE media_id = ?", [(media_id,) for media_id in media_ids]
         )
 
-    async def quarantine(self, tx: WriteTx, media_id: str, *, is_quarantined: bool) -> bool:
+    async def set_quarantined(self, tx: WriteTx, media_id: str, *, is_quarantined: bool) -> bool:
         """Keep a piece of media from being served, or let it be again; False if it is not there."""
         sql = "UPDATE media SET is_quarantined = ? WHERE media_id = ?"
         return await tx.execute(sql, int(is_quarantined), media_id) > 0
@@ -163,7 +171,7 @@ class MediaStore:
         """Forget the files that are still unused; their names, to be deleted after the commit."""
         names: list[str] = []
         for sha256 in sha256s:
-            sql = f"DELETE FROM files AS f WHERE f.sha256 = ? AND {_NOT_SHOWN} RETURNING f.name"
+            sql = f"DELETE FROM files AS f WHERE f.sha256 = ? AND {_NOT_SHOWN} RETURNING name"
             names += [row[0] for row in await tx.fetch(tuple[str], sql, sha256)]
             tx.writes += 1
         return names
@@ -192,6 +200,12 @@ class MediaStore:
             " JOIN files f ON f.sha256 = t.sha256 WHERE t.source = ? AND t.shape = ?",
             source, shape,
         )  # fmt: skip
+
+    async def limit_thumbnails(self, tx: WriteTx, source: str, most: int) -> None:
+        """Drop all thumbnails of some content once there are too many; they are made again."""
+        sql = "SELECT count(*) FROM thumbnails WHERE source = ?"
+        if (await tx.find_value(int, sql, source) or 0) >= most:
+            await tx.execute("DELETE FROM thumbnails WHERE source = ?", source)
 
     async def insert_thumbnail(self, tx: WriteTx, source: str, shape: str, content: Content) -> str:
         """Keep a thumbnail; the name of the file that holds it."""
