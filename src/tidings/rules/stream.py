@@ -91,6 +91,13 @@ class RoomForgotten(msgspec.Struct, frozen=True):
     room_id: RoomId
 
 
+class PushersChanged(msgspec.Struct, frozen=True):
+    """A user's pushers are no longer those they were."""
+
+    position: StreamPosition
+    user_id: UserId
+
+
 Change: TypeAlias = (
     EventAppended
     | ReceiptMoved
@@ -99,4 +106,5 @@ Change: TypeAlias = (
     | PresenceChanged
     | SessionChanged
     | RoomForgotten
+    | PushersChanged
 )

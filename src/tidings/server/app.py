@@ -18,6 +18,7 @@ from tidings.server.api import (
     presence,
     profiles,
     push_rules,
+    pushers,
     receipts,
     refusals,
     registration,
@@ -69,6 +70,7 @@ from tidings.server.services.past import PastState
 from tidings.server.services.presence import PresenceTracker
 from tidings.server.services.profiles import Profiles
 from tidings.server.services.push_rules import PushRules
+from tidings.server.services.pushers import Pushers
 from tidings.server.services.receipts import Receipts
 from tidings.server.services.registration import Registration
 from tidings.server.services.related import Related
@@ -99,6 +101,7 @@ from tidings.server.storage.migrate import ensure_newest
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
 from tidings.server.storage.profiles import ProfileStore
+from tidings.server.storage.pushers import PusherStore
 from tidings.server.storage.relations import RelationStore
 from tidings.server.storage.room_list import RoomListStore
 from tidings.server.storage.rooms import RoomStore
@@ -278,10 +281,14 @@ class Server:
             db, people, self.presence, now, is_enabled=self.config.presence.enabled
         )
         self.feed.watch(self.presence_tracker.watch)
+        own_pushers = Pushers(
+            db, PusherStore(), now, allow_private=self.config.push.private_gateways
+        )
         return [
             *account_data.routes(kept),
             *tags.routes(kept),
             *push_rules.routes(PushRules(db, people, kept)),
+            *pushers.routes(own_pushers),
             *receipts.routes(Receipts(db, self.events, people, rooms, kept, now)),
             *filters.routes(self.filters),
             *typing.routes(self.typing_notifications),

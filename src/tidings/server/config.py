@@ -112,6 +112,19 @@ class Previews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long a page and its picture may take to come."""
 
 
+class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    private_gateways: bool = False
+    """Whether push gateways may have private addresses, and do without TLS."""
+    timeout_ms: int = 10_000
+    """How long a gateway may take to answer."""
+    retry_first_ms: int = 1_000
+    """After which time a gateway that failed is tried again; each further time twice as long."""
+    retry_max_ms: int = 900_000
+    """The longest time between two attempts."""
+    give_up_ms: int = 86_400_000
+    """After which time a notification is not worth being pushed any more."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_name: str = "localhost"
     """The name in user ids, @alice:server_name. It can never be changed afterwards."""
@@ -144,6 +157,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sessions: Sessions = Sessions()
     media: Media = Media()
     previews: Previews = Previews()
+    push: Push = Push()
 
     @property
     def database_url(self) -> str:
@@ -208,6 +222,7 @@ def _for_development(config: Config) -> Config:
         registration=Registration(mode="open", guests=True),
         passwords=Passwords(memory_kib=8, iterations=1, length_min=1),
         publish_rooms="everyone",
+        push=msgspec.structs.replace(config.push, private_gateways=True),
     )
 
 

@@ -8,6 +8,7 @@ from tidings.server.storage.database import ReadTx
 from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore, redacts_of
 from tidings.server.storage.people import PeopleStore
+from tidings.server.storage.pushers import PusherStore
 from tidings.server.storage.rooms import RoomStore
 
 CATCH_UP_MAX = 5_000
@@ -24,6 +25,7 @@ class ChangeReader:
         self._rooms = rooms
         self._people = people
         self._devices = devices
+        self._pushers = PusherStore()
 
     async def read(self, tx: ReadTx, after: int, upto: int) -> list[Change] | None:
         """The changes in (after, upto], oldest first; None when they are too many."""
@@ -35,6 +37,7 @@ class ChangeReader:
         changes += await self._people.typing_changed(tx, after, upto)
         changes += await self._people.presence_changed(tx, after, upto)
         changes += await self._devices.changed(tx, after, upto)
+        changes += await self._pushers.changed(tx, after, upto)
         changes += [
             RoomForgotten(position, user_id, room_id)
             for position, user_id, room_id in await self._rooms.forgotten(tx, after, upto)

@@ -12,6 +12,7 @@ import msgspec
 from tidings.protocol.ids import DeviceId, StreamPosition, UserId
 from tidings.rules.stream import SessionChanged
 from tidings.server.storage.database import ReadTx, WriteTx
+from tidings.server.storage.pushers import delete_device_pushers
 
 CHANGES_KEPT = 1_000_000
 """Positions for which ended sessions are remembered: no process falls that far behind."""
@@ -73,6 +74,7 @@ class DeviceStore:
         )  # fmt: skip
         if not done:
             await self._delete_tokens(tx, user_id, device_id)
+            await delete_device_pushers(tx, user_id, device_id)
         await self._note_change(tx, user_id, device_id)
 
     async def rename(
@@ -95,6 +97,7 @@ class DeviceStore:
         if done:
             await self._delete_tokens(tx, user_id, device_id)
             await self._note_change(tx, user_id, device_id)
+            await delete_device_pushers(tx, user_id, device_id)
 
     async def delete_all(
         self, tx: WriteTx, user_id: UserId, but: DeviceId | None = None
