@@ -20,7 +20,7 @@ IDLE_S = 60.0
 WAITING_MAX = 100
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_reply = msgspec.msgpack.Decoder(Reply).decode
+_replies: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
 class Decoder:
@@ -84,7 +84,7 @@ class Decoder:
         to.write(message)
         await to.drain()
         length = int.from_bytes(await back.readexactly(LENGTH_BYTES), "big")
-        return _decode_reply(await back.readexactly(length))
+        return _replies.decode(await back.readexactly(length))
 
     def _retire(self) -> None:
         """There has been no work for a while: without input the process ends by itself."""

@@ -131,7 +131,8 @@ def _plain(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     picture = image.convert("RGBA")
     lowest, _ = picture.getchannel("A").getextrema()
-    return picture if isinstance(lowest, int) and lowest < 255 else picture.convert("RGB")
+    is_opaque = not isinstance(lowest, tuple) and lowest >= 255
+    return picture.convert("RGB") if is_opaque else picture
 
 
 def _resized(image: Image.Image, target: Size, method: str) -> Image.Image:
