@@ -91,6 +91,36 @@ class RoomForgotten(msgspec.Struct, frozen=True):
     room_id: RoomId
 
 
+class DeviceListChanged(msgspec.Struct, frozen=True):
+    """The keys of a user's devices or of the user themselves are no longer what they were."""
+
+    position: StreamPosition
+    user_id: UserId
+    rooms: frozenset[RoomId]
+    """The rooms that the user was in: their members are told."""
+    seen_by: UserId
+    """The only user who is told; empty for the members of the rooms."""
+
+
+class KeyCountsChanged(msgspec.Struct, frozen=True):
+    """One-time or fallback keys of a device were uploaded or claimed."""
+
+    position: StreamPosition
+    user_id: UserId
+    device_id: DeviceId
+    counts: bytes
+    """What /sync tells of them: two members of a JSON object, without braces."""
+
+
+class ToDeviceQueued(msgspec.Struct, frozen=True):
+    """A message waits for a device; what is sent to many devices at once has one position."""
+
+    position: StreamPosition
+    user_id: UserId
+    device_id: DeviceId
+    message: bytes
+
+
 class PushersChanged(msgspec.Struct, frozen=True):
     """A user's pushers are no longer those they were."""
 
@@ -106,5 +136,8 @@ Change: TypeAlias = (
     | PresenceChanged
     | SessionChanged
     | RoomForgotten
+    | DeviceListChanged
+    | KeyCountsChanged
+    | ToDeviceQueued
     | PushersChanged
 )

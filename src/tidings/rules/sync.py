@@ -15,6 +15,8 @@ from tidings.rules.stream import PresenceChanged, ReceiptMoved
 _encode = msgspec.json.Encoder().encode
 
 MEMBER = "m.room.member"
+NO_KEYS = b'"device_one_time_keys_count":{},"device_unused_fallback_key_types":[]'
+"""What a device is told that has uploaded no one-time and fallback keys."""
 STRIPPED_TYPES = frozenset(
     {
         "m.room.create",
@@ -57,6 +59,16 @@ class RoomUpdate(msgspec.Struct, frozen=True):
     summary: Mapping[str, object] = {}
 
 
+class DeviceLists(msgspec.Struct, frozen=True):
+    """Users whose keys must be asked for again, and users who are met no more."""
+
+    changed: Sequence[UserId] = ()
+    left: Sequence[UserId] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.left)
+
+
 class Update(msgspec.Struct, frozen=True):
     """All that one sync has to tell; rooms are already assembled."""
 
@@ -67,13 +79,17 @@ class Update(msgspec.Struct, frozen=True):
     left: Mapping[RoomId, bytes] = {}
     account_data: Sequence[bytes] = ()
     presence: Sequence[bytes] = ()
+    to_device: Sequence[bytes] = ()
+    device_lists: DeviceLists = DeviceLists()
+    key_counts: bytes = NO_KEYS
+    """Members that are told with every answer and are no news."""
 
     @property
     def has_news(self) -> bool:
         """Whether there is anything to tell."""
         return bool(
             self.joined or self.invited or self.knocked or self.left
-            or self.account_data or self.presence
+            or self.account_data or self.presence or self.to_device or self.device_lists
         )  # fmt: skip
 
 
@@ -94,8 +110,11 @@ def assemble(update: Update) -> bytes:
         parts.append(b',"account_data":{"events":[' + b",".join(update.account_data) + b"]}")
     if update.presence:
         parts.append(b',"presence":{"events":[' + b",".join(update.presence) + b"]}")
-    # The keys a client with encryption looks for; nothing is stored for it yet.
-    parts.append(b',"device_one_time_keys_count":{}}')
+    if update.to_device:
+        parts.append(b',"to_device":{"events":[' + b",".join(update.to_device) + b"]}")
+    if update.device_lists:
+        parts.append(b',"device_lists":' + _encode(update.device_lists))
+    parts.append(b",%b}" % update.key_counts)
     return b"".join(parts)
 
 

@@ -12,6 +12,7 @@ from tidings.server.api import (
     account_data,
     devices,
     filters,
+    keys,
     login,
     media,
     media_legacy,
@@ -32,6 +33,7 @@ from tidings.server.api import (
     sync_socket,
     tags,
     thumbnails,
+    to_device,
     typing,
     user_directory,
     versions,
@@ -54,6 +56,9 @@ from tidings.server.services.accounts import Accounts
 from tidings.server.services.bundles import Bundles
 from tidings.server.services.credentials import Credentials
 from tidings.server.services.decoder import Decoder
+from tidings.server.services.deliveries import Deliveries
+from tidings.server.services.device_keys import DeviceKeyring
+from tidings.server.services.device_lists import DeviceListReader
 from tidings.server.services.devices import Devices
 from tidings.server.services.directory import Directory
 from tidings.server.services.filters import Filters
@@ -84,6 +89,7 @@ from tidings.server.services.sync_request import Devices as SyncDevices
 from tidings.server.services.sync_stored import StoredSync
 from tidings.server.services.thumbnails import Thumbnails
 from tidings.server.services.timeline import Timeline
+from tidings.server.services.to_device import ToDevice
 from tidings.server.services.tokens import new_media_id
 from tidings.server.services.typing import TypingNotifications
 from tidings.server.services.user_directory import UserDirectory
@@ -91,7 +97,10 @@ from tidings.server.services.user_interactive import UserInteractive
 from tidings.server.storage.accounts import AccountStore
 from tidings.server.storage.auth_sessions import AuthSessionStore
 from tidings.server.storage.changes import ChangeReader
+from tidings.server.storage.cross_signing import CrossSigningStore
 from tidings.server.storage.database import Database, Driver
+from tidings.server.storage.device_keys import DeviceKeyStore
+from tidings.server.storage.device_lists import DeviceListStore
 from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore
 from tidings.server.storage.files import FileStore
@@ -108,6 +117,7 @@ from tidings.server.storage.rooms import RoomStore
 from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
+from tidings.server.storage.to_device import ToDeviceStore
 from tidings.server.storage.user_directory import UserDirectoryStore
 from tidings.server.workers.media import keep_media
 from tidings.server.workers.presence import publish_presence
@@ -177,7 +187,10 @@ class Server:
         self.profile_store = ProfileStore()
         self.feed = Feed()
         self.rooms = Rooms(self.room_store, self.events, self.feed)
-        self.users = Users(self.people, self.room_store, self.rooms, self.feed)
+        self.device_key_store = DeviceKeyStore()
+        self.users = Users(
+            self.people, self.room_store, self.device_key_store, self.rooms, self.feed
+        )
         self.presence = Presence(self.config.presence.room_members_max)
         self.typing = Typing()
         self.sessions = Sessions(self.db, self.device_store, self._now_ms)
@@ -207,6 +220,7 @@ class Server:
             *self._profile_routes(),
             *self._room_routes(),
             *self._personal_routes(),
+            *self._encryption_routes(),
             *self._sync_routes(),
             *self._media_routes(),
         ]
@@ -295,13 +309,25 @@ class Server:
             *presence.routes(self.presence_tracker),
         ]
 
+    def _encryption_routes(self) -> list[Route]:
+        db, name = self.db, self.config.server_name
+        self.device_lists = DeviceListReader(db, DeviceListStore())
+        keyring = DeviceKeyring(db, self.device_key_store, CrossSigningStore(), name)
+        return [
+            *keys.routes(keyring, self.device_lists),
+            *to_device.routes(ToDevice(db, ToDeviceStore(), self._now_ms)),
+        ]
+
     def _sync_routes(self) -> list[Route]:
         now = self._now_ms
         stored = StoredSync(
-            self.db, SyncStore(), self.people, self.present, initial_account_data, now
-        )
+            self.db, SyncStore(), self.people, ToDeviceStore(), self.device_lists, self.present,
+            initial_account_data, now,
+        )  # fmt: skip
         recent = RecentSync(self.present, now)
-        service = Sync(self.db, self.feed, self.present, recent, stored)
+        deliveries = Deliveries(self.db, ToDeviceStore())
+        self._stack.push_async_callback(deliveries.close)
+        service = Sync(self.db, self.present, recent, stored, deliveries)
         reader = sync.SyncReader(
             self.filters, self.presence_tracker, SyncDevices(), self.config.limits
         )

@@ -6,7 +6,7 @@ from typing import Protocol
 from tidings.protocol.errors import InvalidParam, MatrixError
 from tidings.protocol.filters import Filter
 from tidings.protocol.ids import UserId
-from tidings.protocol.tokens import parse_token
+from tidings.protocol.tokens import parse_sync_token
 from tidings.server.config import Limits
 from tidings.server.http.app import error_response_of, response_head, token_of
 from tidings.server.http.connection import DirectHandler
@@ -77,7 +77,8 @@ class SyncReader:
 
     def _read(self, request: Request, requester: Requester, chosen: Filter) -> SyncRequest:
         query = request.query
-        since = query.get("since")
+        text = query.get("since")
+        since, queue_since = parse_sync_token(text) if text else (None, None)
         timeout_ms = request.query_int("timeout", 0, most=self._limits.sync_timeout_ms_max)
         self.note_presence(request, requester.user_id, timeout_ms)
         return SyncRequest(
@@ -85,7 +86,8 @@ class SyncReader:
             device_id=requester.device_id,
             device=self._devices.of(requester.user_id, requester.device_id),
             filter=chosen,
-            since=parse_token(since) if since else None,
+            since=since,
+            queue_since=queue_since,
             timeout_ms=timeout_ms,
             full_state="full_state" in query and request.query_bool("full_state"),
             state_after="use_state_after" in query and request.query_bool("use_state_after"),

@@ -7,11 +7,13 @@ from tidings.protocol.ids import RoomId, UserId
 from tidings.rules.stream import (
     AccountDataChanged,
     Change,
+    DeviceListChanged,
     EventAppended,
     PresenceChanged,
     ReceiptMoved,
     RoomForgotten,
     SessionChanged,
+    ToDeviceQueued,
     TypingChanged,
 )
 from tidings.server.live.feed import Feed
@@ -127,8 +129,20 @@ class Present:
                 self._wake_room(change.room_id)
             case ReceiptMoved() | AccountDataChanged() | SessionChanged() | RoomForgotten():
                 self.feed.wake((change.user_id,), 1)
+            case ToDeviceQueued():
+                self.feed.wake((change.user_id,), 1)
+            case DeviceListChanged():
+                self._wake_for_device_list(change)
             case PresenceChanged():
                 self._wake(self._acquaintances(change.user_id))
+
+    def _wake_for_device_list(self, change: DeviceListChanged) -> None:
+        if change.seen_by:
+            self.feed.wake((change.seen_by,), 1)
+            return
+        self.feed.wake((change.user_id,), 1)
+        for room_id in change.rooms:
+            self._wake_room(room_id)
 
     def _wake(self, users: Iterable[UserId]) -> None:
         people = set(users)

@@ -14,21 +14,24 @@ from typing import cast
 import msgspec
 
 from tidings.protocol.events import JsonObject
-from tidings.protocol.ids import RoomId, UserId
+from tidings.protocol.ids import DeviceId, RoomId, UserId
 from tidings.rules import push
 from tidings.rules.push_rules import default_ruleset
 from tidings.rules.stream import (
     AccountDataChanged,
     Change,
     EventAppended,
+    KeyCountsChanged,
     Notice,
     ReceiptMoved,
     RoomForgotten,
+    ToDeviceQueued,
 )
 from tidings.server.live.feed import Feed
 from tidings.server.live.places import Place, Unread, UnreadNotice
 from tidings.server.live.rooms import MEMBER, Rooms, membership_of
 from tidings.server.storage.database import ReadTx, WriteTx
+from tidings.server.storage.device_keys import DeviceKeyStore
 from tidings.server.storage.people import MAIN, PeopleStore
 from tidings.server.storage.rooms import RoomStore
 
@@ -59,6 +62,10 @@ class UserView:
         self.places: dict[RoomId, Place] = {}
         self.joined: set[RoomId] = set()
         self.ignored: frozenset[str] = frozenset()
+        self.key_counts: dict[DeviceId, bytes] = {}
+        """What each of the user's devices is told of its one-time keys."""
+        self.queues: dict[DeviceId, tuple[int, int]] = {}
+        """Between which positions messages may wait for devices."""
 
     def set_place(self, room_id: RoomId, place: Place) -> None:
         """Note a place in a room."""
@@ -128,6 +135,11 @@ class UserView:
                 place = self.places.get(change.room_id)
                 if place is not None:
                     place.forgotten = change.position
+            case KeyCountsChanged():
+                self.key_counts[change.device_id] = change.counts
+            case ToDeviceQueued():
+                oldest, _ = self.queues.get(change.device_id, (change.position, 0))
+                self.queues[change.device_id] = (oldest, change.position)
             case _:
                 pass
 
@@ -135,9 +147,17 @@ class UserView:
 class Users:
     """The people held in memory, and the push rules of all who are explicit."""
 
-    def __init__(self, people: PeopleStore, store: RoomStore, rooms: Rooms, feed: Feed) -> None:
+    def __init__(
+        self,
+        people: PeopleStore,
+        store: RoomStore,
+        keys: DeviceKeyStore,
+        rooms: Rooms,
+        feed: Feed,
+    ) -> None:
         self._people = people
         self._store = store
+        self._keys = keys
         self._rooms = rooms
         self._feed = feed
         self._held: OrderedDict[UserId, UserView] = OrderedDict()
@@ -232,6 +252,8 @@ class Users:
             for room_id, position in await self._people.redacted_unread(tx, user_id):
                 view.places[room_id].add_redacted(position)
         view.ignored = self._ignored.get(user_id, frozenset())
+        view.key_counts = await self._keys.counts_of(tx, user_id)
+        view.queues = await self._keys.queues_of(tx, user_id)
         return view
 
     def apply(self, change: Change) -> None:

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import Callable
 
 from tidings.protocol.errors import InvalidParam
-from tidings.protocol.tokens import format_token
+from tidings.protocol.tokens import parse_token
 from tidings.rules import sync
-from tidings.server.live.feed import Feed
 from tidings.server.live.present import Present
 from tidings.server.services.deadlines import Deadlines
+from tidings.server.services.deliveries import Deliveries
 from tidings.server.services.sync_recent import Outcome, RecentSync
 from tidings.server.services.sync_request import SyncRequest
 from tidings.server.services.sync_stored import StoredSync
@@ -26,13 +26,19 @@ class Sync:
     """Answers /sync, out of memory where it can."""
 
     def __init__(
-        self, db: Database, feed: Feed, present: Present, recent: RecentSync, stored: StoredSync
+        self,
+        db: Database,
+        present: Present,
+        recent: RecentSync,
+        stored: StoredSync,
+        deliveries: Deliveries,
     ) -> None:
         self._db = db
         self._present = present
         self._recent = recent
         self._stored = stored
-        self.feed = feed
+        self._deliveries = deliveries
+        self.feed = present.feed
         self.deadlines = Deadlines()
 
     async def answer(
@@ -72,10 +78,22 @@ class Sync:
         """What is new after a position as far as memory knows, without waiting for anything."""
         if request.since is None or request.full_state or after < self.feed.floor:
             return Outcome.STORED
+        if request.queue_since is not None:
+            return Outcome.STORED
         view = self._present.users.held(request.user_id)
         if view is None:
             return Outcome.STORED
         return self._recent.read(view, request, after)
+
+    def nothing_new(self, request: SyncRequest) -> bytes:
+        """The answer that there is nothing: the same token again."""
+        view = self._present.users.held(request.user_id)
+        counts = view.key_counts.get(request.device_id) if view is not None else None
+        return sync.assemble(sync.Update(request.token, key_counts=counts or sync.NO_KEYS))
+
+    def acknowledge(self, request: SyncRequest) -> None:
+        """What was sent with the request's token has arrived."""
+        self._deliveries.acknowledge(request, self._present.users.held(request.user_id))
 
     async def read_stored(self, request: SyncRequest) -> sync.Update:
         """What the database holds that is new, or all of it."""
@@ -104,6 +122,7 @@ class Poll:
     def start(self) -> None:
         """Subscribe and read; what comes later wakes it."""
         sync, request = self._sync, self._request
+        sync.acknowledge(request)
         sync.feed.subscribe(request.user_id, self)
         self.wake()
         if self._is_over or request.since is None:
@@ -137,7 +156,7 @@ class Poll:
         if update.has_news or request.since is None or request.full_state:
             self._finish(sync.assemble(update))
             return
-        self._after = max(self._after, int(update.next_batch[1:]))
+        self._after = max(self._after, parse_token(update.next_batch))
         if self._is_late or request.timeout_ms <= 0:
             self.expire()
         elif self._after < self._sync.feed.position:
@@ -150,7 +169,7 @@ class Poll:
             return
         request = self._request
         request.device.quiet(request, self._after)
-        self._finish(sync.assemble(sync.Update(format_token(request.since or 0))))
+        self._finish(self._sync.nothing_new(request))
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""

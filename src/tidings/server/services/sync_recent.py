@@ -19,14 +19,17 @@ from tidings.rules.presentation import Bundle, View, client_event
 from tidings.rules.stream import (
     AccountDataChanged,
     Change,
+    DeviceListChanged,
     EventAppended,
     PresenceChanged,
     ReceiptMoved,
+    ToDeviceQueued,
     TypingChanged,
 )
 from tidings.server.live.present import Present
 from tidings.server.live.rooms import MEMBER, Room, membership_of
 from tidings.server.live.users import UserView
+from tidings.server.services.sync_devices import TO_DEVICE_MAX, DeviceNews
 from tidings.server.services.sync_request import Seen, SyncRequest
 
 SHARED_MAX = 512
@@ -66,6 +69,7 @@ class _Gathered(msgspec.Struct):
     account_data: list[AccountDataChanged]
     presence: set[UserId]
     """Whose presence has changed, or who has come into a room."""
+    devices: DeviceNews
 
     def room(self, room_id: RoomId) -> _News:
         """The news of a room."""
@@ -83,8 +87,9 @@ class RecentSync:
         self._now_ms = now_ms
         self._shared: dict[tuple[RoomId, int, int, bool, int], bytes] = {}
         """Timelines by room, first and last event, whether any were left out, and time."""
-        self._messages: dict[tuple[int, int, int], bytes] = {}
-        """Answers that hold one message, by its position, the reader's unread count, and time."""
+        self._messages: dict[tuple[int, int, int, bytes], bytes] = {}
+        """Answers that hold one message, by its position, the reader's unread count, time, and
+        what the reader's device is told of its keys."""
 
     def read(self, view: UserView, request: SyncRequest, after: int) -> bytes | Outcome:
         """The answer with what is new after a position, or why there is none."""
@@ -114,12 +119,18 @@ class RecentSync:
             body = self._room(view, request, room, news, members)
             if body is not None:
                 joined[room_id] = body
-        position = self._present.feed.position
+        position, devices = self._present.feed.position, gathered.devices
+        lists = devices.lists(view, self._present.rooms)
+        if lists is None or len(devices.messages) > TO_DEVICE_MAX:
+            return Outcome.STORED
         update = sync.Update(
             next_batch=format_token(position),
             joined=joined,
             account_data=self._account_data(request, gathered.account_data),
             presence=self._presence(view, request, gathered.presence),
+            to_device=devices.messages,
+            device_lists=lists,
+            key_counts=view.key_counts.get(request.device_id, sync.NO_KEYS),
         )
         if not update.has_news:
             return Outcome.NOTHING
@@ -156,10 +167,12 @@ class RecentSync:
         if room is None or not limit:
             return None
         unread = 0 if view.is_explicit else place.unread_loud(room.tip.loud)
-        key = (event.position, unread, self._now_ms() >> AGE_BITS)
+        counts = view.key_counts.get(request.device_id, sync.NO_KEYS)
+        key = (event.position, unread, self._now_ms() >> AGE_BITS, counts)
         body = self._messages.get(key)
         if body is None:
-            gathered = _Gathered({event.room_id: _News([event], [], [])}, [], set())
+            news = _News([event], [], [])
+            gathered = _Gathered({event.room_id: news}, [], set(), DeviceNews())
             found = self._assemble(view, request, gathered)
             body = found if isinstance(found, bytes) else None
             if body is not None:
@@ -173,7 +186,7 @@ class RecentSync:
     def _gather(
         self, view: UserView, request: SyncRequest, after: int, changes: Sequence[Change]
     ) -> _Gathered | Outcome:
-        gathered, user_id = _Gathered({}, [], set()), request.user_id
+        gathered, user_id = _Gathered({}, [], set(), DeviceNews()), request.user_id
         for change in changes:
             if isinstance(change, EventAppended):
                 event = change.event
@@ -185,6 +198,10 @@ class RecentSync:
                     gathered.room(event.room_id).events.append(event)
                     if event.type == MEMBER:
                         gathered.presence.add(UserId(event.state_key or ""))
+                        if event.state_key != user_id:
+                            gathered.devices.take_member(event)
+            elif isinstance(change, DeviceListChanged | ToDeviceQueued):
+                gathered.devices.take(view, request, change)
             else:
                 self._gather_other(gathered, view.joined, user_id, change)
         return gathered

@@ -7,6 +7,7 @@ import msgspec
 
 from tidings.protocol.filters import SYNC_LIMIT_MAX, TIMELINE_LIMIT_DEFAULT, Filter
 from tidings.protocol.ids import DeviceId, RoomId, UserId
+from tidings.protocol.tokens import format_token
 
 DEVICES_MAX = 20_000
 Seen: TypeAlias = tuple[RoomId, UserId, int]
@@ -33,6 +34,8 @@ class DeviceMemory(msgspec.Struct):
     quiet_upto: int = -1
     quiet_filter: Filter | None = None
     """Nothing that this filter shows; another may show something."""
+    acknowledged: int = 0
+    """Messages to the device up to here have arrived and are being deleted."""
 
     def arrived(self, since: int | None) -> None:
         """The device comes with a token: what was sent together with it has arrived."""
@@ -87,6 +90,18 @@ class SyncRequest(msgspec.Struct, frozen=True):
     timeout_ms: int = 0
     full_state: bool = False
     state_after: bool = False
+    queue_since: int | None = None
+    """Where the messages to the device begin, if that is before `since`."""
+
+    @property
+    def token(self) -> str:
+        """The token that the device came with."""
+        return format_token(self.since or 0, self.queue_since)
+
+    @property
+    def delivered(self) -> int:
+        """Up to where the device has its messages."""
+        return (self.since or 0) if self.queue_since is None else self.queue_since
 
     @property
     def events_max(self) -> int:

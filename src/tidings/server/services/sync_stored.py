@@ -11,7 +11,7 @@ from itertools import chain, islice
 import msgspec
 
 from tidings.protocol.events import Event, JsonObject
-from tidings.protocol.ids import RoomId, UserId
+from tidings.protocol.ids import RoomId, StreamPosition, UserId
 from tidings.protocol.tokens import format_token
 from tidings.rules import sync
 from tidings.rules.presentation import NO_BUNDLE, Bundle, View, client_event
@@ -21,11 +21,14 @@ from tidings.rules.visibility import Interval, can_see, visible_intervals
 from tidings.server.live.present import Present
 from tidings.server.live.rooms import MEMBER, Room
 from tidings.server.live.users import Place, UserView
+from tidings.server.services.device_lists import DeviceListReader
+from tidings.server.services.sync_devices import TO_DEVICE_MAX
 from tidings.server.services.sync_recent import counts_of, heroes_of
 from tidings.server.services.sync_request import Seen, SyncRequest
 from tidings.server.storage.database import Database, ReadTx
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.sync import SyncStore, Window
+from tidings.server.storage.to_device import ToDeviceStore
 
 FILTERED_EVENTS_MIN = 100
 """A filter may drop most of what is read: so many events are looked at, at least."""
@@ -49,6 +52,9 @@ class _Read:
         self.account_data: dict[RoomId, list[AccountDataChanged]] = {}
         self.counts: dict[RoomId, dict[str, int]] = {}
         self.heroes: dict[RoomId, list[UserId]] = {}
+        self.device_lists = sync.DeviceLists()
+        self.messages: list[tuple[StreamPosition, bytes]] = []
+        """Messages to the device, one more than are sent if there are more."""
         self.loud: dict[RoomId, int] = {}
         """How many loud events rooms have, for those without an event to tell it."""
 
@@ -61,6 +67,8 @@ class StoredSync:
         db: Database,
         store: SyncStore,
         people: PeopleStore,
+        to_device: ToDeviceStore,
+        device_lists: DeviceListReader,
         present: Present,
         initial_account_data: "InitialAccountData",
         now_ms: Callable[[], int],
@@ -68,6 +76,8 @@ class StoredSync:
         self._db = db
         self._store = store
         self._people = people
+        self._to_device = to_device
+        self._device_lists = device_lists
         self._present = present
         self._initial_account_data = initial_account_data
         self._now_ms = now_ms
@@ -87,6 +97,7 @@ class StoredSync:
                 answer = _Answer(request, view, upto, self._now_ms())
             await self._read_rooms(tx, answer, read)
             await self._read_people(tx, answer, read)
+            await self._read_devices(tx, answer, read)
             if request.since is not None:
                 await self._hold_rooms(tx, answer, read)
         return self._assemble(answer, read)
@@ -219,6 +230,16 @@ class StoredSync:
         for room_id, changes in membership.items():
             read.visible[room_id] = visible_intervals(visibility[room_id], changes)
 
+    async def _read_devices(self, tx: ReadTx, answer: "_Answer", read: _Read) -> None:
+        request, upto = answer.request, answer.upto
+        delivered = max(request.delivered, request.device.acknowledged)
+        read.messages = await self._to_device.waiting(
+            tx, (request.user_id, request.device_id), (delivered, upto), TO_DEVICE_MAX + 1
+        )
+        if request.since is not None:
+            lists = self._device_lists
+            read.device_lists = await lists.read(tx, request.user_id, request.since, upto)
+
     async def _account_data(
         self, tx: ReadTx, request: SyncRequest, upto: int
     ) -> list[AccountDataChanged]:
@@ -249,8 +270,10 @@ class StoredSync:
                 left[room_id] = self._left(answer, read, room_id)
         if request.lazy:
             request.device.sent(answer.members, answer.upto)
+        is_queue_cut = len(read.messages) > TO_DEVICE_MAX
+        messages = read.messages[:TO_DEVICE_MAX]
         return sync.Update(
-            next_batch=format_token(answer.upto),
+            next_batch=format_token(answer.upto, messages[-1][0] if is_queue_cut else None),
             joined=joined,
             invited=outside["invite"],
             knocked=outside["knock"],
@@ -261,6 +284,9 @@ class StoredSync:
                 if request.filter.account_data.passes_type(each.type)
             ],
             presence=self._presence(answer, read),
+            to_device=[message for _, message in messages],
+            device_lists=read.device_lists,
+            key_counts=answer.view.key_counts.get(request.device_id, sync.NO_KEYS),
         )
 
     @staticmethod

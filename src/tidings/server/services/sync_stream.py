@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from tidings.protocol.errors import MatrixError
+from tidings.protocol.tokens import parse_sync_token
 from tidings.rules import sync
 from tidings.server.services.sync import Sync
 from tidings.server.services.sync_recent import Outcome
@@ -44,6 +45,8 @@ class SyncStream:
         await self._sync.begin(request)
         self._after = request.device.scan_from(request)
         request.device.arrived(request.since)
+        # What the stream sends from here on is known to have arrived at its next opening.
+        self._sync.acknowledge(request)
         self._sync.feed.subscribe(self._request.user_id, self)
         self._is_open = True
 
@@ -70,10 +73,12 @@ class SyncStream:
         else:
             self._after = max(self._after, self._sync.feed.position)
 
-    def _sent(self, body: bytes, position: int) -> None:
+    def _sent(self, body: bytes, position: int, queue_since: int | None = None) -> None:
         self._send(body)
         self._after = position
-        self._request = msgspec.structs.replace(self._request, since=position, full_state=False)
+        self._request = msgspec.structs.replace(
+            self._request, since=position, full_state=False, queue_since=queue_since
+        )
         self._request.device.arrived(position)
 
     def _read_stored(self) -> None:
@@ -85,11 +90,12 @@ class SyncStream:
         if request.since is not None and not request.full_state:
             request = msgspec.structs.replace(request, since=self._after)
         update = await self._sync.read_stored(request)
-        position = int(update.next_batch[1:])
+        position, queue_since = parse_sync_token(update.next_batch)
         if update.has_news or self._request.since is None:
-            self._sent(sync.assemble(update), position)
+            self._sent(sync.assemble(update), position, queue_since)
         else:
             self._after = max(self._after, position)
+            self._request = msgspec.structs.replace(self._request, queue_since=None)
 
     def _stored_done(self, task: "asyncio.Task[None]") -> None:
         self._task = None

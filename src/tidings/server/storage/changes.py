@@ -5,11 +5,14 @@ from operator import attrgetter
 
 from tidings.rules.stream import Change, EventAppended, Notice, RoomForgotten
 from tidings.server.storage.database import ReadTx
+from tidings.server.storage.device_keys import DeviceKeyStore
+from tidings.server.storage.device_lists import DeviceListStore
 from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore, redacts_of
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.pushers import PusherStore
 from tidings.server.storage.rooms import RoomStore
+from tidings.server.storage.to_device import ToDeviceStore
 
 CATCH_UP_MAX = 5_000
 """Beyond so many positions it is cheaper to forget the replicas and read them anew."""
@@ -26,6 +29,9 @@ class ChangeReader:
         self._people = people
         self._devices = devices
         self._pushers = PusherStore()
+        self._device_keys = DeviceKeyStore()
+        self._device_lists = DeviceListStore()
+        self._to_device = ToDeviceStore()
 
     async def read(self, tx: ReadTx, after: int, upto: int) -> list[Change] | None:
         """The changes in (after, upto], oldest first; None when they are too many."""
@@ -38,6 +44,9 @@ class ChangeReader:
         changes += await self._people.presence_changed(tx, after, upto)
         changes += await self._devices.changed(tx, after, upto)
         changes += await self._pushers.changed(tx, after, upto)
+        changes += await self._device_keys.counts_changed(tx, after, upto)
+        changes += await self._device_lists.changed(tx, after, upto)
+        changes += await self._to_device.queued(tx, after, upto)
         changes += [
             RoomForgotten(position, user_id, room_id)
             for position, user_id, room_id in await self._rooms.forgotten(tx, after, upto)

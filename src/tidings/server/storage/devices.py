@@ -12,6 +12,7 @@ import msgspec
 from tidings.protocol.ids import DeviceId, StreamPosition, UserId
 from tidings.rules.stream import SessionChanged
 from tidings.server.storage.database import ReadTx, WriteTx
+from tidings.server.storage.device_keys import delete_device_keys, note_device_renamed
 from tidings.server.storage.pushers import delete_device_pushers
 
 CHANGES_KEPT = 1_000_000
@@ -87,6 +88,7 @@ class DeviceStore:
         )  # fmt: skip
         if done:
             await self._note_change(tx, user_id, device_id)
+            await note_device_renamed(tx, user_id, device_id)
         return done > 0
 
     async def delete(self, tx: WriteTx, user_id: UserId, device_id: DeviceId) -> None:
@@ -97,6 +99,7 @@ class DeviceStore:
         if done:
             await self._delete_tokens(tx, user_id, device_id)
             await self._note_change(tx, user_id, device_id)
+            await delete_device_keys(tx, user_id, device_id)
             await delete_device_pushers(tx, user_id, device_id)
 
     async def delete_all(
