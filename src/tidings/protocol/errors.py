@@ -38,6 +38,12 @@ class BodyCutShort(Unknown):
     """The end of the body did not come; mostly there is nobody left to read this."""
 
 
+class PageUnavailable(Unknown):
+    """A page of the web cannot be fetched; whether it exists is not told."""
+
+    status = 502
+
+
 class ServerFault(MatrixError):
     """Our own fault; the details are in the log, not in the answer."""
 

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
+import httpcore
+
 from tidings.server.api import (
     account,
     account_data,
@@ -35,6 +37,7 @@ from tidings.server.api import (
     thumbnails,
     to_device,
     typing,
+    url_previews,
     user_directory,
     versions,
 )
@@ -69,6 +72,7 @@ from tidings.server.services.media import Media
 from tidings.server.services.media_retention import MediaRetention
 from tidings.server.services.membership import Membership
 from tidings.server.services.notices import Notices
+from tidings.server.services.outgoing import CheckedNetwork, Outgoing, resolve
 from tidings.server.services.pages import Pages
 from tidings.server.services.passwords import Passwords
 from tidings.server.services.past import PastState
@@ -92,6 +96,7 @@ from tidings.server.services.timeline import Timeline
 from tidings.server.services.to_device import ToDevice
 from tidings.server.services.tokens import new_media_id
 from tidings.server.services.typing import TypingNotifications
+from tidings.server.services.url_previews import UrlPreviews
 from tidings.server.services.user_directory import UserDirectory
 from tidings.server.services.user_interactive import UserInteractive
 from tidings.server.storage.accounts import AccountStore
@@ -118,6 +123,7 @@ from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
 from tidings.server.storage.to_device import ToDeviceStore
+from tidings.server.storage.url_previews import UrlPreviewStore
 from tidings.server.storage.user_directory import UserDirectoryStore
 from tidings.server.workers.media import keep_media
 from tidings.server.workers.presence import publish_presence
@@ -347,8 +353,21 @@ class Server:
         current = [
             *media.routes(self.media, config.server_name),
             *thumbnails.routes(self.media, made, config.server_name),
+            *url_previews.routes(self._url_previews(decoder), is_enabled=config.previews.enabled),
         ]
         return [*current, *media_legacy.routes(current)]
+
+    def _url_previews(self, decoder: Decoder) -> UrlPreviews:
+        settings = self.config.previews
+        network = CheckedNetwork(
+            resolve, httpcore.AnyIOBackend(), is_loopback_allowed=settings.loopback
+        )
+        outgoing = Outgoing(network)
+        self._stack.push_async_callback(outgoing.close)
+        return UrlPreviews(
+            self.db, UrlPreviewStore(), self.media, decoder, outgoing, settings,
+            self.config.server_name, self._now_ms,
+        )  # fmt: skip
 
 
 def _driver_of(config: Config) -> Driver:

@@ -110,6 +110,8 @@ class Previews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The largest picture that a preview may have."""
     timeout_ms: int = 10_000
     """How long a page and its picture may take to come."""
+    loopback: bool = False
+    """Whether pages of this machine are fetched as well; other private addresses never are."""
 
 
 class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -223,6 +225,7 @@ def _for_development(config: Config) -> Config:
         passwords=Passwords(memory_kib=8, iterations=1, length_min=1),
         publish_rooms="everyone",
         push=msgspec.structs.replace(config.push, private_gateways=True),
+        previews=msgspec.structs.replace(config.previews, enabled=True, loopback=True),
     )
 
 

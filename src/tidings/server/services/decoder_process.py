@@ -10,6 +10,7 @@ from typing import BinaryIO, TypeAlias
 
 import msgspec
 
+from tidings.rules.open_graph import Page, parse_page
 from tidings.server.services.pictures import Picture, TooManyPixels, Wanted, make_thumbnail, measure
 
 MEMORY_BYTES = 1_500 * 1024 * 1024
@@ -31,14 +32,21 @@ class MeasureJob(msgspec.Struct, frozen=True, tag=True):
     pixels_max: int
 
 
+class PageJob(msgspec.Struct, frozen=True, tag=True):
+    """Say what a page says about itself."""
+
+    data: bytes
+    content_type: str
+
+
 class Refusal(msgspec.Struct, frozen=True, tag=True):
     """The data cannot be decoded."""
 
     is_too_large: bool = False
 
 
-Job: TypeAlias = ThumbnailJob | MeasureJob
-Reply: TypeAlias = Picture | Refusal
+Job: TypeAlias = ThumbnailJob | MeasureJob | PageJob
+Reply: TypeAlias = Picture | Page | Refusal
 
 _decode_job = msgspec.msgpack.Decoder(Job).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -57,6 +65,8 @@ def _run(job: Job) -> Reply:
     try:
         if isinstance(job, ThumbnailJob):
             return make_thumbnail(job.data, job.wanted, job.pixels_max)
+        if isinstance(job, PageJob):
+            return parse_page(job.data, job.content_type)
         return measure(job.data, job.pixels_max)
     except TooManyPixels:
         return Refusal(is_too_large=True)

@@ -18,6 +18,7 @@ from tidings.server.storage.media import MediaRow, MediaStore
 DAY_MS = 86_400_000
 BATCH = 200
 """Rows handled in one transaction: others write in between."""
+PREVIEWS_KEPT_MS = 30 * DAY_MS
 LEFT_OVER_MS = DAY_MS
 """Files younger than this may belong to an upload under way."""
 
@@ -68,6 +69,7 @@ class MediaRetention:
         """Remove what is not needed; the disk's clock tells the age of files."""
         announced = await self._drop_announced()
         media = await self._drop_unused() if self._settings.retention_days else 0
+        media += await self._drop_previews()
         await self._drop_thumbnails()
         files = await self._drop_files() + await self._drop_left_over(disk_now_ms)
         return Swept(announced, media, files)
@@ -89,6 +91,14 @@ class MediaRetention:
             await self._db.write(recipe)
             total += len(media_ids)
         return total
+
+    async def _drop_previews(self) -> int:
+        """Pictures of pages are copies: they go when nobody has looked at them for a while."""
+
+        async def recipe(tx: WriteTx) -> int:
+            return await self._store.delete_previews(tx, self._now_ms() - PREVIEWS_KEPT_MS)
+
+        return await self._db.write(recipe)
 
     async def _drop_thumbnails(self) -> None:
         while True:

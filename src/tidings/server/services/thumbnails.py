@@ -81,9 +81,9 @@ class Thumbnails:
 
 def picture_of(reply: Reply) -> Picture:
     """The picture in a reply; raises TooLarge, and Unknown where there is none to see."""
-    if isinstance(reply, Refusal):
-        if reply.is_too_large:
-            raise TooLarge("Content is too large to thumbnail")
+    if isinstance(reply, Refusal) and reply.is_too_large:
+        raise TooLarge("Content is too large to thumbnail")
+    if not isinstance(reply, Picture):
         raise Unknown("Cannot generate thumbnails for the requested content")
     return reply
 

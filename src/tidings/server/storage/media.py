@@ -138,6 +138,12 @@ class MediaStore:
             time_ms, limit,
         )  # fmt: skip
 
+    async def delete_previews(self, tx: WriteTx, before_ms: int) -> int:
+        """Remove previews, and the pictures of previews unused since a time; how many pictures."""
+        await tx.execute("DELETE FROM url_previews WHERE created_ts < ?", before_ms)
+        sql = "DELETE FROM media WHERE is_preview = 1 AND used_ts < ?"
+        return await tx.execute(sql, before_ms)
+
     async def lasting_uses(self, tx: ReadTx) -> list[bytes]:
         """JSON that shows media for good: avatars of people and rooms, packs of emotes."""
         rows = await tx.scan(
