@@ -31,6 +31,7 @@ from tidings.server.api import (
     rooms_membership,
     rooms_send,
     rooms_state,
+    search,
     sync,
     sync_socket,
     tags,
@@ -85,6 +86,10 @@ from tidings.server.services.registration import Registration
 from tidings.server.services.related import Related
 from tidings.server.services.room_list import RoomList
 from tidings.server.services.rooms import RoomCreator
+from tidings.server.services.search import Search
+from tidings.server.services.search_indexer import SearchIndexer
+from tidings.server.services.search_results import SearchResults
+from tidings.server.services.search_scope import Scopes
 from tidings.server.services.signing import ServerSigner, new_private_key
 from tidings.server.services.state import StateReader, StateSetter
 from tidings.server.services.sync import Sync
@@ -119,6 +124,9 @@ from tidings.server.storage.pushers import PusherStore
 from tidings.server.storage.relations import RelationStore
 from tidings.server.storage.room_list import RoomListStore
 from tidings.server.storage.rooms import RoomStore
+from tidings.server.storage.search import SearchIndex, SearchSource
+from tidings.server.storage.search_postgresql import PostgresSearchIndex
+from tidings.server.storage.search_sqlite import SqliteSearchIndex
 from tidings.server.storage.server_keys import load_signing_key
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
@@ -127,6 +135,7 @@ from tidings.server.storage.url_previews import UrlPreviewStore
 from tidings.server.storage.user_directory import UserDirectoryStore
 from tidings.server.workers.media import keep_media
 from tidings.server.workers.presence import publish_presence
+from tidings.server.workers.search import index_messages
 from tidings.server.workers.typing import end_typing
 
 
@@ -171,6 +180,9 @@ class Server:
         flush_ms = self.config.presence.flush_ms
         self._run(publish_presence(self.presence_tracker, flush_ms), "presence")
         self._run(end_typing(self.typing, self.typing_notifications.end_expired), "typing")
+        await self.search_index.open()
+        self._stack.push_async_callback(self.search_index.close)
+        self._run(index_messages(self.search_indexer), "search")
         self._run(keep_media(self.media, self.media_retention), "media")
 
     def _run(self, worker: Coroutine[None, None, None], name: str) -> None:
@@ -226,6 +238,7 @@ class Server:
             *self._profile_routes(),
             *self._room_routes(),
             *self._personal_routes(),
+            *self._search_routes(),
             *self._encryption_routes(),
             *self._sync_routes(),
             *self._media_routes(),
@@ -324,6 +337,22 @@ class Server:
             *to_device.routes(ToDevice(db, ToDeviceStore(), self._now_ms)),
         ]
 
+    def _search_routes(self) -> list[Route]:
+        db, events, source = self.db, self.events, SearchSource()
+        index = self.search_index = _index_of(self.config)
+        self.search_indexer = SearchIndexer(db, index, source, events, RelationStore())
+        self.feed.watch(self.search_indexer.watch)
+        scopes = Scopes(self.room_store, self.people, source)
+        results = SearchResults(
+            db,
+            Search(index, self.search_indexer, source, scopes),
+            Access(self.rooms, self.room_store, events),
+            Pages(events, self.people),
+            PastState(events),
+            Bundles(events, RelationStore()),
+        )
+        return search.routes(results, self._now_ms)
+
     def _sync_routes(self) -> list[Route]:
         now = self._now_ms
         stored = StoredSync(
@@ -375,6 +404,13 @@ def _driver_of(config: Config) -> Driver:
     if url.startswith("sqlite:///"):
         return SqliteDriver(Path(url.removeprefix("sqlite:///")))
     return PostgresDriver(url)
+
+
+def _index_of(config: Config) -> SearchIndex:
+    url = config.database_url
+    if url.startswith("sqlite:///"):
+        return SqliteSearchIndex(Path(url.removeprefix("sqlite:///")))
+    return PostgresSearchIndex(url)
 
 
 async def build(config: Config, clock_ms: Callable[[], int] = now_ms) -> Server:
