@@ -58,6 +58,13 @@ def db_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
+@pytest.fixture
+def postgres_url(postgres_database: str) -> str:
+    """An empty, migrated PostgreSQL database, for what only several processes can show."""
+    _apart(_empty(postgres_database))
+    return postgres_database
+
+
 async def _execute(url: str, sql: str) -> None:
     connection = await asyncpg.connect(url, timeout=5)
     try:
