@@ -38,6 +38,18 @@ class BodyCutShort(Unknown):
     """The end of the body did not come; mostly there is nobody left to read this."""
 
 
+class OffsetMismatch(Unknown):
+    """A part of an upload does not follow on what has come so far."""
+
+    status = 409
+
+
+class UploadLocked(Unknown):
+    """A part of the same upload is just coming."""
+
+    status = 423
+
+
 class PageUnavailable(Unknown):
     """A page of the web cannot be fetched; whether it exists is not told."""
 
@@ -115,6 +127,17 @@ class UnknownToken(MatrixError):
 
     errcode = "M_UNKNOWN_TOKEN"
     status = 401
+
+
+class InvalidSignature(MatrixError):
+    errcode = "M_INVALID_SIGNATURE"
+
+
+class WrongRoomKeysVersion(MatrixError):
+    """Keys can be written to the newest backup only; `current_version` says which that is."""
+
+    errcode = "M_WRONG_ROOM_KEYS_VERSION"
+    status = 403
 
 
 class UserDeactivated(Forbidden):
@@ -196,6 +219,10 @@ class CannotOverwriteMedia(MatrixError):
 class NotYetUploaded(MatrixError):
     errcode = "M_NOT_YET_UPLOADED"
     status = 504
+
+
+class UnknownPos(MatrixError):
+    errcode = "M_UNKNOWN_POS"
 
 
 class LimitExceeded(MatrixError):

@@ -26,6 +26,7 @@ from tidings.server.api import (
     refusals,
     registration,
     relations,
+    resumable_uploads,
     rooms_create,
     rooms_history,
     rooms_membership,
@@ -84,6 +85,7 @@ from tidings.server.services.pushers import Pushers
 from tidings.server.services.receipts import Receipts
 from tidings.server.services.registration import Registration
 from tidings.server.services.related import Related
+from tidings.server.services.resumable_uploads import ResumableUploads
 from tidings.server.services.room_list import RoomList
 from tidings.server.services.rooms import RoomCreator
 from tidings.server.services.search import Search
@@ -122,6 +124,7 @@ from tidings.server.storage.postgresql import PostgresDriver
 from tidings.server.storage.profiles import ProfileStore
 from tidings.server.storage.pushers import PusherStore
 from tidings.server.storage.relations import RelationStore
+from tidings.server.storage.resumable_uploads import ResumableStore
 from tidings.server.storage.room_list import RoomListStore
 from tidings.server.storage.rooms import RoomStore
 from tidings.server.storage.search import SearchIndex, SearchSource
@@ -379,8 +382,10 @@ class Server:
         decoder = Decoder()
         self._stack.push_async_callback(decoder.close)
         made = Thumbnails(db, store, files, decoder)
+        in_parts = ResumableUploads(db, ResumableStore(), files, self.media, now)
         current = [
             *media.routes(self.media, config.server_name),
+            *resumable_uploads.routes(in_parts, config.server_name),
             *thumbnails.routes(self.media, made, config.server_name),
             *url_previews.routes(self._url_previews(decoder), is_enabled=config.previews.enabled),
         ]

@@ -6,7 +6,7 @@ from tidings.server.http.request import Request, Response, json_response
 from tidings.server.http.routing import V3, Route
 
 VERSIONS = ["r0.5.0", "r0.6.0", "r0.6.1", *(f"v1.{minor}" for minor in range(1, 20))]
-UNSTABLE_FEATURES = {"chat.tidings.sync_socket": True}
+UNSTABLE_FEATURES = {"chat.tidings.sync_socket": True, "chat.tidings.uploads": True}
 
 
 def routes(config: Config) -> list[Route]:

@@ -110,7 +110,7 @@ class HttpApp:
 
     async def _respond(self, request: Request, receive: Receive) -> Response:
         if request.method == "OPTIONS":
-            return Response(b"", 204)
+            return await self._preflight(request)
         method = "GET" if request.method == "HEAD" else request.method
         route, request.params = self._router.find(method, request.path)
         await self._authenticate(request, route)
@@ -119,6 +119,13 @@ class HttpApp:
             request.chunks = body_chunks(receive, self._body_limit(request, route))
         elif method != "GET":
             request.body = await self._read_body(request, receive, route)
+        return await route.endpoint(request)
+
+    async def _preflight(self, request: Request) -> Response:
+        try:
+            route, _ = self._router.find("OPTIONS", request.path)
+        except MatrixError:  # nobody is told which paths there are before asking for one
+            return Response(b"", 204)
         return await route.endpoint(request)
 
     async def _authenticate(self, request: Request, route: Route) -> None:

@@ -83,7 +83,7 @@ class Media:
         await self._adopt(content.file, recipe)
         return new.media_id
 
-    async def announce(self, user_id: UserId) -> Announced:
+    async def announce(self, user_id: UserId, size_bytes: int = 0) -> Announced:
         """A name for an upload that comes later; raises LimitExceeded when too many are to come."""
         now_ms = self._now_ms()
         new = Announced(new_media_id(), user_id, now_ms, now_ms + self.settings.pending_ms)
@@ -92,7 +92,7 @@ class Media:
             pending = await self._store.pending_of(tx, user_id, now_ms)
             if pending >= self.settings.pending_max:
                 raise LimitExceeded("Too many uploads are announced that have not come", 60_000)
-            await self._check_room(tx, user_id, 0)
+            await self._check_room(tx, user_id, size_bytes)
             await self._store.insert(tx, new)
 
         await self._db.write(recipe)
@@ -103,11 +103,33 @@ class Media:
         async with self._db.read() as tx:
             self._check_awaited(await self._store.find(tx, media_id), upload.user_id)
         await self.check_room(upload.user_id, upload.declared_bytes or 0)
-        content = await self._save(upload, chunks)
+        await self._fill(media_id, upload.user_id, await self._save(upload, chunks))
 
+    async def fill_with_part(self, media_id: str, upload: Upload, part: str) -> None:
+        """Take an upload that was announced, and has come in parts; the part itself stays."""
+        file = await self._files.finish(part)
+        beginning_bytes = min(BEGINNING_BYTES, file.size_bytes)
+        beginning = await self._files.read_piece(file.name, 0, beginning_bytes)
+        await self._fill(media_id, upload.user_id, _content(upload, file, beginning))
+
+    async def is_awaited(self, media_id: str) -> bool:
+        """Whether media is announced that has not come."""
+        async with self._db.read() as tx:
+            row = await self._store.find(tx, media_id)
+        return row is not None and row.sha256 is None
+
+    async def withdraw(self, media_id: str) -> None:
+        """Forget an announcement, unless its upload has come."""
+
+        async def recipe(tx: WriteTx) -> None:
+            await self._store.delete_announced(tx, media_id)
+
+        await self._db.write(recipe)
+
+    async def _fill(self, media_id: str, user_id: UserId, content: Content) -> None:
         async def recipe(tx: WriteTx) -> str:
-            self._check_awaited(await self._store.find(tx, media_id), upload.user_id)
-            await self._check_room(tx, upload.user_id, content.file.size_bytes)
+            self._check_awaited(await self._store.find(tx, media_id), user_id)
+            await self._check_room(tx, user_id, content.file.size_bytes)
             return await self._store.fill(tx, media_id, content)
 
         await self._adopt(content.file, recipe)
@@ -176,8 +198,7 @@ class Media:
     async def _save(self, upload: Upload, chunks: AsyncIterator[bytes]) -> Content:
         beginning = bytearray()
         file = await self._files.save(_noting(chunks, beginning))
-        content_type = parse_content_type(upload.content_type, bytes(beginning))
-        return Content(file, content_type, parse_file_name(upload.file_name))
+        return _content(upload, file, bytes(beginning))
 
     async def _adopt(self, file: StoredFile, recipe: Callable[[WriteTx], Awaitable[str]]) -> None:
         """Run a recipe that makes a file known; without it, or with one like it, the file goes."""
@@ -218,6 +239,11 @@ class Media:
         now_ms = self._now_ms()
         if now_ms - row.used_ts >= USED_NOTED_MS and len(self._used) < USED_MAX:
             self._used[row.media_id] = now_ms
+
+
+def _content(upload: Upload, file: StoredFile, beginning: bytes) -> Content:
+    content_type = parse_content_type(upload.content_type, beginning)
+    return Content(file, content_type, parse_file_name(upload.file_name))
 
 
 async def _noting(chunks: AsyncIterator[bytes], beginning: bytearray) -> AsyncIterator[bytes]:

@@ -14,6 +14,7 @@ from tidings.server import config
 from tidings.server.storage.database import Database, WriteTx
 from tidings.server.storage.files import FileStore
 from tidings.server.storage.media import MediaRow, MediaStore
+from tidings.server.storage.resumable_uploads import ResumableStore
 
 DAY_MS = 86_400_000
 BATCH = 200
@@ -46,6 +47,7 @@ class MediaRetention:
     ) -> None:
         self._db = db
         self._store = store
+        self._resumable = ResumableStore()
         self._files = files
         self._settings = settings
         self._now_ms = clock
@@ -71,11 +73,13 @@ class MediaRetention:
         media = await self._drop_unused() if self._settings.retention_days else 0
         media += await self._drop_previews()
         await self._drop_thumbnails()
+        await self._drop_parts(disk_now_ms)
         files = await self._drop_files() + await self._drop_left_over(disk_now_ms)
         return Swept(announced, media, files)
 
     async def _drop_announced(self) -> int:
         async def recipe(tx: WriteTx) -> int:
+            await self._resumable.delete_expired(tx, self._now_ms())
             return await self._store.delete_expired(tx, self._now_ms())
 
         return await self._db.write(recipe)
@@ -136,6 +140,14 @@ class MediaRetention:
                 await self._files.delete(name)
                 total += 1
         return total
+
+    async def _drop_parts(self, disk_now_ms: int) -> None:
+        """Parts of uploads that ended without a trace, or were never finished."""
+        for names in _batches(await self._files.parts_before(disk_now_ms - LEFT_OVER_MS)):
+            async with self._db.read() as tx:
+                known = await self._resumable.known(tx, names)
+            for name in set(names) - known:
+                await self._files.delete_part(name)
 
 
 def _batches(names: list[str]) -> Iterator[list[str]]:

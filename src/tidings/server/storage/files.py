@@ -64,12 +64,17 @@ class FileStore:
             raise
 
     async def append(self, part: str, offset: int, chunks: AsyncIterator[bytes]) -> int:
-        """Write on from an offset, over what was written beyond it; the new length, durable."""
+        """Write on from an offset, over what was written beyond it; the new length, durable.
+
+        Raises NoFileError when so much is not there.
+        """
         path = self._parts / part
 
         def cut() -> None:
             self._make_folder()
             with path.open("ab") as file:
+                if file.tell() < offset:
+                    raise NoFileError(part)
                 file.truncate(offset)
 
         await self._run(cut)
@@ -80,10 +85,13 @@ class FileStore:
         return size
 
     async def finish(self, part: str) -> StoredFile:
-        """Keep a part as a whole file."""
+        """Keep a part as a whole file; the part stays until it is deleted."""
 
         def keep() -> StoredFile:
-            path = self._parts / part
+            self._make_folder()
+            whole, path = self._parts / part, self._parts / self._new_name()
+            whole.touch()
+            path.hardlink_to(whole)
             digest, size = hashlib.sha256(), 0
             with path.open("rb") as file:
                 while chunk := file.read(CHUNK_BYTES):

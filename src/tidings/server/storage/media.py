@@ -138,6 +138,10 @@ class MediaStore:
             time_ms, limit,
         )  # fmt: skip
 
+    async def delete_announced(self, tx: WriteTx, media_id: str) -> None:
+        """Remove media that has not been uploaded."""
+        await tx.execute("DELETE FROM media WHERE media_id = ? AND sha256 IS NULL", media_id)
+
     async def delete_previews(self, tx: WriteTx, before_ms: int) -> int:
         """Remove previews, and the pictures of previews unused since a time; how many pictures."""
         await tx.execute("DELETE FROM url_previews WHERE created_ts < ?", before_ms)
