@@ -252,3 +252,19 @@ def test_rules_of_any_shape_and_order(rules: JsonObject, sent: Event, room: Room
     actions = push.evaluate(sent, push.compile_ruleset(rules, BOB), MEMBER, room)
     shuffled = dict(reversed(rules.items()))
     assert push.evaluate(sent, push.compile_ruleset(shuffled, BOB), MEMBER, room) == actions
+
+
+def test_tweaks_that_only_apps_understand_are_passed_on() -> None:
+    flash = {"set_tweak": "flash", "value": "red"}
+    blink, silent = {"set_tweak": "blink"}, {"set_tweak": "highlight", "value": False}
+    actions = ["notify", flash, blink, silent, {"set_tweak": "sound", "value": "ring"}]
+    ruleset = push.set_rule(push.default_ruleset(BOB), "override", "all", {"actions": actions})
+    judged = push.evaluate(message(), push.compile_ruleset(ruleset, BOB), MEMBER, CROWD)
+    assert judged.tweaks() == {"sound": "ring", "flash": "red", "blink": True}
+    assert judged.to_json() == ["notify", {"set_tweak": "sound", "value": "ring"}, flash, blink]
+
+
+def test_actions_as_a_rule_has_them() -> None:
+    assert SILENT.to_json() == []
+    sound = {"set_tweak": "sound", "value": "default"}
+    assert LOUDEST.to_json() == ["notify", sound, {"set_tweak": "highlight"}]

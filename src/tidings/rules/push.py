@@ -53,6 +53,27 @@ class Actions(msgspec.Struct, frozen=True):
     notify: bool = False
     highlight: bool = False
     sound: str | None = None
+    others: tuple[tuple[str, object], ...] = ()
+    """Tweaks that only apps and their gateways understand: they are passed on as they are."""
+
+    def tweaks(self) -> JsonObject:
+        """How to present a notification, as gateways are told."""
+        tweaks: JsonObject = {}
+        if self.sound is not None:
+            tweaks["sound"] = self.sound
+        if self.highlight:
+            tweaks["highlight"] = True
+        return {**tweaks, **dict(self.others)}
+
+    def to_json(self) -> list[object]:
+        """The actions as a rule has them."""
+        if not self.notify:
+            return []
+        tweaks: list[object] = [
+            {"set_tweak": name} if value is True else {"set_tweak": name, "value": value}
+            for name, value in self.tweaks().items()
+        ]
+        return ["notify", *tweaks]
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -194,10 +215,13 @@ def _compile_actions(actions: object) -> Actions | None:
     tweaks = {}
     for action in actions:
         if isinstance(action, dict) and isinstance(action.get("set_tweak"), str):
-            tweaks[action["set_tweak"]] = action.get("value")
+            tweaks[action["set_tweak"]] = action.get("value", True)
     sound = tweaks.get("sound")
     return Actions(
         notify=True,
         highlight="highlight" in tweaks and tweaks["highlight"] is not False,
         sound=sound if isinstance(sound, str) else None,
+        others=tuple(
+            (name, value) for name, value in tweaks.items() if name not in ("highlight", "sound")
+        ),
     )

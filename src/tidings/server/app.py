@@ -58,6 +58,7 @@ from tidings.server.live.users import Users
 from tidings.server.services.access import Access
 from tidings.server.services.account_data import AccountData, initial_account_data
 from tidings.server.services.accounts import Accounts
+from tidings.server.services.badges import Badges
 from tidings.server.services.bundles import Bundles
 from tidings.server.services.credentials import Credentials
 from tidings.server.services.decoder import Decoder
@@ -80,6 +81,8 @@ from tidings.server.services.passwords import Passwords
 from tidings.server.services.past import PastState
 from tidings.server.services.presence import PresenceTracker
 from tidings.server.services.profiles import Profiles
+from tidings.server.services.push_outbox import PushOutbox
+from tidings.server.services.push_queue import PushQueue
 from tidings.server.services.push_rules import PushRules
 from tidings.server.services.pushers import Pushers
 from tidings.server.services.receipts import Receipts
@@ -123,6 +126,7 @@ from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
 from tidings.server.storage.profiles import ProfileStore
 from tidings.server.storage.pushers import PusherStore
+from tidings.server.storage.pushes import PushStore
 from tidings.server.storage.relations import RelationStore
 from tidings.server.storage.resumable_uploads import ResumableStore
 from tidings.server.storage.room_list import RoomListStore
@@ -138,6 +142,8 @@ from tidings.server.storage.url_previews import UrlPreviewStore
 from tidings.server.storage.user_directory import UserDirectoryStore
 from tidings.server.workers.media import keep_media
 from tidings.server.workers.presence import publish_presence
+from tidings.server.workers.push import push_notifications
+from tidings.server.workers.push_gateway import gateways
 from tidings.server.workers.search import index_messages
 from tidings.server.workers.typing import end_typing
 
@@ -183,10 +189,25 @@ class Server:
         flush_ms = self.config.presence.flush_ms
         self._run(publish_presence(self.presence_tracker, flush_ms), "presence")
         self._run(end_typing(self.typing, self.typing_notifications.end_expired), "typing")
+        await self._start_pushing()
         await self.search_index.open()
         self._stack.push_async_callback(self.search_index.close)
         self._run(index_messages(self.search_indexer), "search")
         self._run(keep_media(self.media, self.media_retention), "media")
+
+    async def _start_pushing(self) -> None:
+        db, now = self.db, self._now_ms
+        pushers, pushes = PusherStore(), PushStore()
+        queue = PushQueue(db, self.feed, self.rooms, self.users, pushers, pushes, now)
+        outbox = PushOutbox(
+            db, self.rooms, self.users, Badges(self.people, self.users, self.rooms), pushers,
+            pushes, now, self.config.push.give_up_ms,
+        )  # fmt: skip
+        await queue.start()
+        self.feed.watch(queue.watch)
+        self._stack.push_async_callback(queue.close)
+        settings = self.config.push
+        self._run(push_notifications(queue, outbox, gateways(settings), settings), "push")
 
     def _run(self, worker: Coroutine[None, None, None], name: str) -> None:
         task = asyncio.create_task(worker, name=name)

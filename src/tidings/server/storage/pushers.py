@@ -77,6 +77,10 @@ class PusherStore:
         """A pusher by its id."""
         return await tx.find(Pusher, f"{_PUSHER} WHERE pusher_id = ?", pusher_id)
 
+    async def first_id(self, tx: ReadTx) -> int:
+        """The id of the oldest pusher; 0 when there is none."""
+        return await tx.find_value(int, "SELECT min(pusher_id) FROM pushers") or 0
+
     async def badges(self, tx: ReadTx) -> list[tuple[UserId, int]]:
         """Everybody who has a pusher, and the highest count that one of theirs shows."""
         return await tx.scan(

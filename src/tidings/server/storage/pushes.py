@@ -15,6 +15,8 @@ from tidings.server.storage.events import placeholders
 
 QUEUE_MAX = 100
 """Pushes that wait for one pusher; of more, the oldest go: nobody wants to be told of them."""
+USERS_AT_ONCE = 1_000
+"""Users asked for in one query."""
 _LOCK = 0x7469_6469
 """Names the advisory lock of whoever pushes."""
 
@@ -65,12 +67,12 @@ class PushStore:
         """Queue pushes; the pushers they are for."""
         users = sorted({draft.user_id for draft in drafts})
         pushers: dict[UserId, list[int]] = {}
-        for pusher_id, user_id in await tx.scan(
-            tuple[int, UserId],
-            f"SELECT pusher_id, user_id FROM pushers WHERE user_id IN ({placeholders(len(users))})",
-            *users,
-        ):
-            pushers.setdefault(user_id, []).append(pusher_id)
+        for start in range(0, len(users), USERS_AT_ONCE):
+            some = users[start : start + USERS_AT_ONCE]
+            marks = placeholders(len(some))
+            sql = f"SELECT pusher_id, user_id FROM pushers WHERE user_id IN ({marks})"
+            for pusher_id, user_id in await tx.scan(tuple[int, UserId], sql, *some):
+                pushers.setdefault(user_id, []).append(pusher_id)
         rows = [
             (pusher_id, draft.position, draft.tweaks, now_ms)
             for draft in drafts
