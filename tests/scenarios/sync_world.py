@@ -26,6 +26,7 @@ Json = dict[str, Any]
 USERS = 4
 ROOMS = 3
 SYNC = "sync"
+VISIBILITIES = ("shared", "joined", "invited", "world_readable")
 KINDS = (
     *("join", "join", "invite", "leave", "kick", "ban", "unban", "knock", "forget"),
     *("message", "message", "message", "edit", "thread", "redact", "redact"),
@@ -116,7 +117,8 @@ class Follower:
         told = await synced(self.fast, query)
         with self.world.without_memory():
             again = await synced(self.stored, query)
-        assert comparable(told) == comparable(again)
+        found = list(differences(comparable(told), comparable(again)))
+        assert not found, found
         self.state = apply(self.state, told)
         return told["next_batch"] != since
 
@@ -192,10 +194,10 @@ class World:
             "edit": lambda: self._send(who, room, _related("m.replace", target)),
             "thread": lambda: self._send(who, room, _related("m.thread", target)),
             "redact": lambda: who.put(f"{room}/redact/{quote(target)}/{next(self._numbers)}"),
-            "name": lambda: who.put(f"{room}/state/m.room.name/", {"name": ("", "A", "B")[number % 3]}),
+            "name": lambda: who.put(f"{room}/state/m.room.name/", {"name": "AB"[: number % 3]}),
             "visibility": lambda: who.put(
                 f"{room}/state/m.room.history_visibility/",
-                {"history_visibility": ("shared", "joined", "invited", "world_readable")[number % 4]},
+                {"history_visibility": VISIBILITIES[number % 4]},
             ),
             "state": lambda: who.put(f"{room}/state/org.state/{number % 2}", value),
             "displayname": lambda: who.put(
@@ -291,6 +293,15 @@ def comparable(told: Json) -> Json:
     }
 
 
+def differences(one: object, other: object, path: str = "") -> Iterator[str]:
+    """Where two values differ, in words."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            yield from differences(one.get(key), other.get(key), f"{path}/{key}")
+    elif one != other:
+        yield f"{path}: {one} != {other}"
+
+
 def _joined(room: Json) -> Json:
     timeline = room["timeline"]
     return {
@@ -359,13 +370,18 @@ def check_equal(fold: ClientState, fresh: ClientState, whole: ClientState, how: 
     presence of people one no longer meets, what an invitation showed when it came, heroes of a
     room that has got a name, and times.
     """
-    mine, theirs, all_of_it = (normalise(each, how.limit) for each in (fold, fresh, whole))
+    mine, theirs, all_of_it = (_plain(each, how.limit) for each in (fold, fresh, whole))
     assert mine["account_data"] == theirs["account_data"]
     assert mine["rooms"].keys() == theirs["rooms"].keys() == all_of_it["rooms"].keys()
     for room_id, room in mine["rooms"].items():
         _check_room(room, theirs["rooms"][room_id], all_of_it["rooms"][room_id], how)
     for user_id, content in theirs["presence"].items():
         assert _timeless(mine["presence"][user_id]) == _timeless(content), user_id
+
+
+def _plain(state: ClientState, events: int) -> Json:
+    plain: Json = normalise(state, events)
+    return plain
 
 
 def _check_room(mine: Json, fresh: Json, whole: Json, how: Variant) -> None:
@@ -376,7 +392,7 @@ def _check_room(mine: Json, fresh: Json, whole: Json, how: Variant) -> None:
         assert mine[part] == fresh[part], part
     assert mine["state"].keys() >= fresh["state"].keys()
     for key, event in mine["state"].items():
-        assert event == whole["state"][key], key
+        assert event == whole["state"][key], (key, event, whole["state"][key])
     if not how.lazy:
         assert mine["state"].keys() == whole["state"].keys()
     _check_summary(mine, fresh)

@@ -1,4 +1,4 @@
-"""Folding all increments gives what a fresh sync gives, and memory tells what the database tells."""
+"""Folding increments gives what a fresh sync gives; memory tells what the database tells."""
 
 import asyncio
 from pathlib import Path

@@ -48,6 +48,10 @@ class Outcome(Enum):
     """The news is of a kind that needs the database."""
 
 
+class _ElsewhereError(Exception):
+    """Memory does not hold what somebody was before the timeline tells that they changed."""
+
+
 class _News(msgspec.Struct):
     """What happened in one room."""
 
@@ -116,7 +120,10 @@ class RecentSync:
             room = self._present.rooms.held(room_id)
             if room is None:
                 return Outcome.STORED
-            body = self._room(view, request, room, news, members)
+            try:
+                body = self._room(view, request, room, news, members)
+            except _ElsewhereError:
+                return Outcome.STORED
             if body is not None:
                 joined[room_id] = body
         position, devices = self._present.feed.position, gathered.devices
@@ -334,11 +341,11 @@ class RecentSync:
     ) -> list[bytes]:
         """State the timeline does not show, and members it makes one want to know."""
         state: dict[tuple[str, str | None], Event] = {}
-        if request.state_after:
-            state = sync.latest_state(news)
-        elif len(news) > len(timeline):
+        if request.state_after or len(news) > len(timeline):
             shown_at = {event.position for event in timeline}
-            state = sync.latest_state(event for event in news if event.position not in shown_at)
+            hidden = [event for event in news if event.position not in shown_at]
+            changed = sync.latest_state(news if request.state_after else hidden)
+            state = {**_emptied(room, hidden), **changed}
         if request.lazy:
             for member in self._unknown_members(view, request, room, timeline, members):
                 state.setdefault((MEMBER, member.state_key), member)
@@ -366,8 +373,12 @@ class RecentSync:
                 continue
             members.add(key)
             member = room.get(MEMBER, event.sender)
-            if member is not None and member.position not in shown_at:
+            if member is None:
+                continue
+            if member.position not in shown_at:
                 found.append(member)
+            elif member.replaces is not None:
+                raise _ElsewhereError
         return found
 
     def _ephemeral(self, request: SyncRequest, room: Room, news: _News) -> list[bytes]:
@@ -407,6 +418,14 @@ class RecentSync:
 
 def _knows_sender(request: SyncRequest, event: Event, entered: int) -> bool:
     return (event.room_id, event.sender, entered) in request.device.known
+
+
+def _emptied(room: Room, hidden: list[Event]) -> dict[tuple[str, str | None], Event]:
+    """State that was emptied by redactions the timeline does not show."""
+    redactions = {event.event_id for event in hidden if event.type == "m.room.redaction"}
+    if not redactions:
+        return {}
+    return {key: event for key, event in room.state.items() if event.redacted_by in redactions}
 
 
 def _shown(event: Event, shown: View, timeline: Sequence[Event]) -> bytes:
@@ -452,6 +471,8 @@ def heroes_of(room: Room, view: UserView) -> list[UserId] | None:
     others = [user_id for user_id in (*room.joined, *room.invited) if user_id != view.user_id]
     if not others:
         others = [
-            UserId(key) for type_, key in room.state if type_ == MEMBER and key != view.user_id
+            UserId(key)
+            for (type_, key), event in room.state.items()
+            if type_ == MEMBER and key != view.user_id and membership_of(event) in ("leave", "ban")
         ]
     return others[:5]

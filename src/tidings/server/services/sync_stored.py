@@ -6,12 +6,12 @@ A fixed number of queries reads what is new in all of a user's rooms at once.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import copy
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
 import msgspec
 
 from tidings.protocol.events import Event, JsonObject
-from tidings.protocol.ids import RoomId, StreamPosition, UserId
+from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
 from tidings.protocol.tokens import format_token
 from tidings.rules import sync
 from tidings.rules.presentation import NO_BUNDLE, Bundle, View, client_event
@@ -52,6 +52,8 @@ class _Read:
         self.account_data: dict[RoomId, list[AccountDataChanged]] = {}
         self.counts: dict[RoomId, dict[str, int]] = {}
         self.heroes: dict[RoomId, list[UserId]] = {}
+        self.emptied: dict[EventId, int] = {}
+        """Where state is that was emptied since, by the redaction that did it."""
         self.device_lists = sync.DeviceLists()
         self.messages: list[tuple[StreamPosition, bytes]] = []
         """Messages to the device, one more than are sent if there are more."""
@@ -170,6 +172,10 @@ class StoredSync:
                 _add(read.members, await store.own_members(tx, window, entered_after))
             if request.since is not None:
                 _add(read.changes, await store.state_changes(tx, window))
+                read.emptied = {
+                    redaction: position
+                    for redaction, position in await store.emptied_state(tx, window)
+                }
                 read.loud = await self._people.loud_of_rooms(tx, request.user_id)
             elif request.filter.room.include_leave:
                 _add(read.changes, await store.state_changes(tx, window, joined=False))
@@ -180,6 +186,7 @@ class StoredSync:
         positions = _replaced(
             read.timelines, chain.from_iterable((*read.state.values(), *read.members.values()))
         )
+        positions = sorted({*positions, *read.emptied.values()})
         for event in await store.at_positions(tx, positions):
             read.replaced[event.position] = event
 
@@ -345,16 +352,18 @@ class StoredSync:
         chosen, ignored = request.filter.room.timeline, answer.view.ignored
         found = [event for event in read.timelines.get(room_id, []) if event.position > since]
         limit = request.events_max
+        # What is hidden ends the timeline: an older state event must not seem to follow it.
+        visible = list(
+            takewhile(lambda event: can_see(event.position, intervals), reversed(found))
+        )[::-1]
         shown = [
             event
-            for event in found
-            if can_see(event.position, intervals)
-            and chosen.passes(event)
-            and (event.sender not in ignored or event.state_key is not None)
+            for event in visible
+            if chosen.passes(event) and (event.sender not in ignored or event.state_key is not None)
         ]
         window = max(limit, FILTERED_EVENTS_MIN) if not chosen.is_everything else limit
         events = shown[-limit:] if limit else []
-        limited = len(shown) > len(events) or len(found) > window
+        limited = len(shown) > len(events) or len(found) > min(window, len(visible))
         # Who comes back must not add the timeline to what they had when they left.
         limited |= is_new and request.since is not None
         return _Stretch(room_id, is_new, events, limited, found)
@@ -373,10 +382,9 @@ class StoredSync:
     ) -> list[bytes]:
         request = answer.request
         whole = stretch.is_new or request.full_state
-        base = read.state.get(room_id, []) if whole else read.changes.get(room_id, [])
-        if not (whole or request.state_after):
-            shown_at = {event.position for event in stretch.events}
-            base = [event for event in base if event.position not in shown_at]
+        base = read.state.get(room_id, [])
+        if not whole:
+            base = self._changed_state(answer, read, stretch)
         state = sync.latest_state(sorted(base, key=lambda event: event.position))
         events = list(state.values())
         if request.lazy:
@@ -386,6 +394,22 @@ class StoredSync:
             events = self._before(read, stretch, events)
         chosen = request.filter.room.state
         return [client_event(e, answer.shown) for e in events if chosen.passes(e)]
+
+    @staticmethod
+    def _changed_state(answer: "_Answer", read: _Read, stretch: "_Stretch") -> list[Event]:
+        """State that is new, and state that was emptied by redactions the timeline hides."""
+        shown_at = {event.position for event in stretch.events}
+        shown = {event.event_id for event in stretch.events}
+        base = [
+            read.replaced[position]
+            for redaction, position in read.emptied.items()
+            if redaction not in shown and read.replaced[position].room_id == stretch.room_id
+        ]
+        return base + [
+            event
+            for event in read.changes.get(stretch.room_id, [])
+            if answer.request.state_after or event.position not in shown_at
+        ]
 
     @staticmethod
     def _members(answer: "_Answer", read: _Read, stretch: "_Stretch") -> list[Event]:

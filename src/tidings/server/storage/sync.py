@@ -3,7 +3,7 @@
 import msgspec
 
 from tidings.protocol.events import Event
-from tidings.protocol.ids import RoomId, UserId
+from tidings.protocol.ids import EventId, RoomId, StreamPosition, UserId
 from tidings.server.storage.database import ReadTx, Value
 from tidings.server.storage.events import COLUMNS, SELECT, EventRow, placeholders
 
@@ -126,6 +126,21 @@ class SyncStore:
             *window.places, *window.rooms, window.since,
         )  # fmt: skip
         return [*rows]
+
+    async def emptied_state(
+        self, tx: ReadTx, window: Window
+    ) -> list[tuple[EventId, StreamPosition]]:
+        """State that still holds and was emptied since a position: redaction and state event."""
+        return await tx.scan(
+            tuple[EventId, StreamPosition],
+            f"WITH places AS MATERIALIZED ({_PLACES}{window.rooms_clause})"
+            " SELECT r.event_id, e.position FROM places w JOIN events e ON e.room_id = w.room_id"
+            " AND e.redacted_by IS NOT NULL AND e.state_key IS NOT NULL AND e.position <= w.upto"
+            " JOIN events r ON r.event_id = e.redacted_by AND r.position > ?"
+            " AND r.position <= w.upto JOIN state s ON s.room_id = e.room_id AND s.type = e.type"
+            " AND s.state_key = e.state_key AND s.position = e.position",
+            *window.places, *window.rooms, window.since,
+        )  # fmt: skip
 
     async def at_positions(self, tx: ReadTx, positions: list[int]) -> list[Event]:
         """The events at these positions."""
