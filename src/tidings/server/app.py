@@ -12,8 +12,10 @@ import httpcore
 from tidings.server.api import (
     account,
     account_data,
+    cross_signing,
     devices,
     filters,
+    key_backup,
     keys,
     login,
     media,
@@ -61,6 +63,7 @@ from tidings.server.services.accounts import Accounts
 from tidings.server.services.badges import Badges
 from tidings.server.services.bundles import Bundles
 from tidings.server.services.credentials import Credentials
+from tidings.server.services.cross_signing import CrossSigning
 from tidings.server.services.decoder import Decoder
 from tidings.server.services.deliveries import Deliveries
 from tidings.server.services.device_keys import DeviceKeyring
@@ -70,6 +73,7 @@ from tidings.server.services.directory import Directory
 from tidings.server.services.filters import Filters
 from tidings.server.services.history import History
 from tidings.server.services.invitations import Invitations
+from tidings.server.services.key_backup import KeyBackup
 from tidings.server.services.logins import Logins
 from tidings.server.services.media import Media
 from tidings.server.services.media_retention import MediaRetention
@@ -120,6 +124,7 @@ from tidings.server.storage.devices import DeviceStore
 from tidings.server.storage.events import EventStore
 from tidings.server.storage.files import FileStore
 from tidings.server.storage.filters import FilterStore
+from tidings.server.storage.key_backup import KeyBackupStore
 from tidings.server.storage.media import MediaStore
 from tidings.server.storage.migrate import ensure_newest
 from tidings.server.storage.people import PeopleStore
@@ -282,7 +287,9 @@ class Server:
         own_devices = Devices(db, self.device_store, config.sessions.access_token_ms, now)
         credentials = Credentials(db, self.account_store, passwords, name, self.limiter.take)
         self.registration = Registration(db, self.account_store, own_devices, passwords, name, now)
-        uia = UserInteractive(db, AuthSessionStore(), credentials, self.registration, now)
+        self.user_interactive = uia = UserInteractive(
+            db, AuthSessionStore(), credentials, self.registration, now
+        )
         logins = Logins(db, self.account_store, self.device_store, own_devices, credentials, now)
         self.accounts = Accounts(
             db, self.account_store, self.device_store, passwords, self.membership.leave_all
@@ -358,6 +365,10 @@ class Server:
         keyring = DeviceKeyring(db, self.device_key_store, CrossSigningStore(), name)
         return [
             *keys.routes(keyring, self.device_lists),
+            *cross_signing.routes(
+                CrossSigning(db, CrossSigningStore(), self.device_key_store), self.user_interactive
+            ),
+            *key_backup.routes(KeyBackup(db, KeyBackupStore())),
             *to_device.routes(ToDevice(db, ToDeviceStore(), self._now_ms)),
         ]
 
