@@ -378,7 +378,7 @@ class Server:
         self.search_indexer = SearchIndexer(db, index, source, events, RelationStore())
         self.feed.watch(self.search_indexer.watch)
         scopes = Scopes(self.room_store, self.people, source)
-        results = SearchResults(
+        results = self.search_results = SearchResults(
             db,
             Search(index, self.search_indexer, source, scopes),
             Access(self.rooms, self.room_store, events),
