@@ -12,6 +12,7 @@ import httpx
 from tests.contract.validation import Contract
 from tidings.server.app import Server, build
 from tidings.server.config import load_config
+from tidings.server.services.registration import NewAccount
 
 V3 = "/_matrix/client/v3"
 PASSWORD = "correct horse battery staple"
@@ -114,6 +115,13 @@ class ApiServer:
         auth = {"type": "m.login.dummy"}
         body = {"username": name, "password": PASSWORD, "auth": auth}
         return await self._person("/register", body)
+
+    async def admin(self, name: str) -> Person:
+        """A new account that administers the server, logged in."""
+        registration = self.server.registration
+        user_id = await registration.check_username(name)
+        await registration.register(NewAccount(user_id, PASSWORD, is_admin=True))
+        return await self.log_in(name)
 
     async def log_in(self, name: str, **options: object) -> Person:
         """Another device of somebody."""

@@ -12,6 +12,7 @@ import httpcore
 from tidings.server.api import (
     account,
     account_data,
+    admin,
     cross_signing,
     devices,
     filters,
@@ -20,6 +21,8 @@ from tidings.server.api import (
     login,
     media,
     media_legacy,
+    mutual_rooms,
+    openid,
     presence,
     profiles,
     push_rules,
@@ -28,7 +31,10 @@ from tidings.server.api import (
     refusals,
     registration,
     relations,
+    reports,
     resumable_uploads,
+    room_previews,
+    room_upgrades,
     rooms_create,
     rooms_history,
     rooms_membership,
@@ -38,12 +44,14 @@ from tidings.server.api import (
     sync,
     sync_socket,
     tags,
+    third_party,
     thumbnails,
     to_device,
     typing,
     url_previews,
     user_directory,
     versions,
+    voip,
 )
 from tidings.server.api import directory as api_directory
 from tidings.server.config import Config
@@ -78,7 +86,10 @@ from tidings.server.services.logins import Logins
 from tidings.server.services.media import Media
 from tidings.server.services.media_retention import MediaRetention
 from tidings.server.services.membership import Membership
+from tidings.server.services.moderation import Moderation
+from tidings.server.services.mutual_rooms import MutualRooms
 from tidings.server.services.notices import Notices
+from tidings.server.services.openid import OpenId
 from tidings.server.services.outgoing import CheckedNetwork, Outgoing, resolve
 from tidings.server.services.pages import Pages
 from tidings.server.services.passwords import Passwords
@@ -92,8 +103,10 @@ from tidings.server.services.pushers import Pushers
 from tidings.server.services.receipts import Receipts
 from tidings.server.services.registration import Registration
 from tidings.server.services.related import Related
+from tidings.server.services.reports import Reports
 from tidings.server.services.resumable_uploads import ResumableUploads
 from tidings.server.services.room_list import RoomList
+from tidings.server.services.room_previews import RoomPreviews
 from tidings.server.services.rooms import RoomCreator
 from tidings.server.services.search import Search
 from tidings.server.services.search_indexer import SearchIndexer
@@ -110,6 +123,7 @@ from tidings.server.services.timeline import Timeline
 from tidings.server.services.to_device import ToDevice
 from tidings.server.services.tokens import new_media_id
 from tidings.server.services.typing import TypingNotifications
+from tidings.server.services.upgrades import Upgrades
 from tidings.server.services.url_previews import UrlPreviews
 from tidings.server.services.user_directory import UserDirectory
 from tidings.server.services.user_interactive import UserInteractive
@@ -127,12 +141,14 @@ from tidings.server.storage.filters import FilterStore
 from tidings.server.storage.key_backup import KeyBackupStore
 from tidings.server.storage.media import MediaStore
 from tidings.server.storage.migrate import ensure_newest
+from tidings.server.storage.openid import OpenIdStore
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
 from tidings.server.storage.profiles import ProfileStore
 from tidings.server.storage.pushers import PusherStore
 from tidings.server.storage.pushes import PushStore
 from tidings.server.storage.relations import RelationStore
+from tidings.server.storage.reports import ReportStore
 from tidings.server.storage.resumable_uploads import ResumableStore
 from tidings.server.storage.room_list import RoomListStore
 from tidings.server.storage.rooms import RoomStore
@@ -263,6 +279,8 @@ class Server:
         )  # fmt: skip
         routes = [
             *refusals.routes(),
+            *self._moderation_routes(),
+            *self._contact_routes(),
             *self._account_routes(),
             *self._profile_routes(),
             *self._room_routes(),
@@ -327,6 +345,7 @@ class Server:
         return [
             *versions.routes(config),
             *rooms_create.routes(creator),
+            *room_upgrades.routes(Upgrades(db, store, self.rooms, self.timeline, creator)),
             *rooms_membership.routes(self.membership, directory),
             *rooms_send.routes(self.timeline),
             *rooms_state.read_routes(StateReader(db, access, past), directory, now),
@@ -334,6 +353,23 @@ class Server:
             *rooms_history.routes(past_events, now),
             *relations.routes(related, now),
             *api_directory.routes(directory, listed, config.server_name),
+            *room_previews.routes(RoomPreviews(db, self.rooms, store), directory),
+        ]
+
+    def _moderation_routes(self) -> list[Route]:
+        db, accounts, store = self.db, self.account_store, self.room_store
+        access = Access(self.rooms, store, self.events)
+        reported = Reports(db, ReportStore(), accounts, (store, access), self._now_ms)
+        moderation = Moderation(db, accounts, self.device_store, self.config.server_name)
+        return [*admin.routes(moderation), *reports.routes(reported)]
+
+    def _contact_routes(self) -> list[Route]:
+        config, db, now = self.config, self.db, self._now_ms
+        return [
+            *third_party.routes(),
+            *voip.routes(config.turn, now),
+            *openid.routes(OpenId(db, OpenIdStore(), now), config.server_name),
+            *mutual_rooms.routes(MutualRooms(db, self.room_store)),
         ]
 
     def _personal_routes(self) -> list[Route]:

@@ -127,6 +127,24 @@ class Push(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After which time a notification is not worth being pushed any more."""
 
 
+class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    uris: tuple[str, ...] = ()
+    """The addresses of the TURN server, such as turn:turn.example.org?transport=udp."""
+    shared_secret: str = ""
+    """The `static-auth-secret` of coturn."""
+    lifetime_s: int = 86_400
+    """How long credentials are good."""
+
+
+class Support(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: str = ""
+    """The address of whoever runs this server, shown to everybody."""
+    matrix_id: str = ""
+    """The same, as a user id."""
+    page: str = ""
+    """The address of a page that helps the people of this server."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_name: str = "localhost"
     """The name in user ids, @alice:server_name. It can never be changed afterwards."""
@@ -157,6 +175,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passwords: Passwords = Passwords()
     registration: Registration = Registration()
     sessions: Sessions = Sessions()
+    turn: Turn = Turn()
+    support: Support = Support()
     media: Media = Media()
     previews: Previews = Previews()
     push: Push = Push()

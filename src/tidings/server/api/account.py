@@ -38,6 +38,7 @@ def routes(accounts: Accounts, user_interactive: UserInteractive) -> list[Route]
     end = partial(deactivate, accounts, user_interactive)
     return [
         Route("GET", f"{V3}/account/whoami", who_am_i, auth="guest"),
+        Route("GET", f"{V3}/account/3pid", threepids),
         Route("POST", f"{V3}/account/password", password, limit="login"),
         Route("POST", f"{V3}/account/deactivate", end, limit="login"),
     ]
@@ -49,6 +50,11 @@ async def who_am_i(request: Request) -> Response:
     return json_response(
         {"user_id": who.user_id, "device_id": who.device_id, "is_guest": who.is_guest}
     )
+
+
+async def threepids(_: Request) -> Response:
+    """GET /account/3pid: accounts have no addresses of other networks."""
+    return json_response({"threepids": []})
 
 
 async def change_password(

@@ -84,10 +84,10 @@ def routes(directory: Directory, room_list: RoomList, server_name: str) -> list[
     alias, listed = f"{V3}/directory/room/{{alias}}", f"{V3}/directory/list/room/{{room_id}}"
     return [
         Route("GET", alias, get_alias, auth="none"),
-        Route("PUT", alias, put_alias),
+        Route("PUT", alias, put_alias, active=True),
         Route("DELETE", alias, delete_alias),
         Route("GET", listed, get_visibility, auth="maybe"),
-        Route("PUT", listed, put_visibility),
+        Route("PUT", listed, put_visibility, active=True),
         Route("GET", f"{V3}/publicRooms", get_public_rooms, auth="maybe"),
         Route("POST", f"{V3}/publicRooms", post_public_rooms, auth="guest"),
     ]

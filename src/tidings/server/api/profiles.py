@@ -20,8 +20,8 @@ def routes(profiles: Profiles) -> list[Route]:
     return [
         Route("GET", whole, partial(get_profile, profiles), auth="none"),
         Route("GET", field, partial(get_field, profiles), auth="none"),
-        Route("PUT", field, put, auth="guest", limit="send"),
-        Route("DELETE", field, delete, auth="guest", limit="send"),
+        Route("PUT", field, put, auth="guest", limit="send", active=True),
+        Route("DELETE", field, delete, auth="guest", limit="send", active=True),
     ]
 
 

@@ -59,4 +59,4 @@ def routes(creator: RoomCreator) -> list[Route]:
         )
         return json_response({"room_id": await creator.create(command)})
 
-    return [Route("POST", f"{V3}/createRoom", create_room, limit="send")]
+    return [Route("POST", f"{V3}/createRoom", create_room, limit="send", active=True)]

@@ -55,16 +55,18 @@ def routes(membership: Membership, directory: Directory) -> list[Route]:
 
     room = f"{V3}/rooms/{{room_id}}"
     return [
-        Route("POST", f"{room}/join", join, auth="guest", limit="send"),
-        Route("POST", f"{V3}/join/{{room}}", join_by_alias, auth="guest", limit="send"),
-        Route("POST", f"{V3}/knock/{{room}}", knock, limit="send"),
+        Route("POST", f"{room}/join", join, auth="guest", limit="send", active=True),
+        Route(
+            "POST", f"{V3}/join/{{room}}", join_by_alias, auth="guest", limit="send", active=True
+        ),
+        Route("POST", f"{V3}/knock/{{room}}", knock, limit="send", active=True),
         Route("POST", f"{room}/leave", leave, auth="guest", limit="send"),
         Route("POST", f"{room}/forget", forget, auth="guest"),
         Route("GET", f"{V3}/joined_rooms", joined_rooms, auth="guest"),
-        Route("POST", f"{room}/invite", _to_other(membership.invite), limit="send"),
-        Route("POST", f"{room}/kick", _to_other(membership.kick), limit="send"),
-        Route("POST", f"{room}/ban", _to_other(membership.ban), limit="send"),
-        Route("POST", f"{room}/unban", _to_other(membership.unban), limit="send"),
+        Route("POST", f"{room}/invite", _to_other(membership.invite), limit="send", active=True),
+        Route("POST", f"{room}/kick", _to_other(membership.kick), limit="send", active=True),
+        Route("POST", f"{room}/ban", _to_other(membership.ban), limit="send", active=True),
+        Route("POST", f"{room}/unban", _to_other(membership.unban), limit="send", active=True),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from tidings.protocol.errors import Forbidden
+from tidings.protocol.errors import Forbidden, UserSuspended
 from tidings.protocol.events import Draft, JsonObject
 from tidings.protocol.ids import EventId, RoomId, parse_event_id
 from tidings.server.http.request import Request, Response
@@ -26,6 +26,8 @@ def routes(timeline: Timeline) -> list[Route]:
         event_type = params["type"]
         if event_type == REDACTION:
             return await _redact(request, content, content.get("redacts"))
+        if request.requester.is_suspended:
+            raise UserSuspended("You may not send anything while your account is suspended")
         if event_type == MEMBER:
             raise Forbidden("Membership is state: it is set for a user, by PUT …/state/")
         draft = Draft(RoomId(params["room_id"]), event_type, request.requester.user_id, content)
@@ -37,7 +39,9 @@ def routes(timeline: Timeline) -> list[Route]:
     async def _redact(request: Request, content: JsonObject, target: object) -> Response:
         room_id, sender = RoomId(request.params["room_id"]), request.requester.user_id
         draft = Draft(room_id, REDACTION, sender, content, redacts=parse_event_id(target))
-        return event_id_response(await timeline.redact(SendEvent(draft, _transaction(request))))
+        own_only = request.requester.is_suspended
+        command = SendEvent(draft, _transaction(request), own_only=own_only)
+        return event_id_response(await timeline.redact(command))
 
     room = f"{V3}/rooms/{{room_id}}"
     return [

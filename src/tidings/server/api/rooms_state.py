@@ -106,6 +106,13 @@ def write_routes(setter: StateSetter, membership: Membership) -> list[Route]:
 
     room = f"{V3}/rooms/{{room_id}}"
     return [
-        Route("PUT", f"{room}/state/{{type}}", put, auth="guest", limit="send"),
-        Route("PUT", f"{room}/state/{{type}}/{{state_key}}", put, auth="guest", limit="send"),
+        Route("PUT", f"{room}/state/{{type}}", put, auth="guest", limit="send", active=True),
+        Route(
+            "PUT",
+            f"{room}/state/{{type}}/{{state_key}}",
+            put,
+            auth="guest",
+            limit="send",
+            active=True,
+        ),
     ]

@@ -23,6 +23,7 @@ from tidings.protocol.errors import (
     MissingToken,
     ServerFault,
     TooLarge,
+    UserSuspended,
 )
 from tidings.server.http.asgi import Receive, Scope, Send, body_of
 from tidings.server.http.connection import SCOPE_KEY, LostHooks, write_response
@@ -140,6 +141,8 @@ class HttpApp:
         requester = await find(token, request.address)
         if requester.is_guest and route.auth == "user":
             raise GuestAccessForbidden("Guests may not do this")
+        if requester.is_suspended and route.active:
+            raise UserSuspended("You may not do this while your account is suspended")
         request.requester = requester
 
     def _body_limit(self, request: Request, route: Route) -> int:

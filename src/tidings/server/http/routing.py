@@ -33,6 +33,8 @@ class Route(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     auth: str = "user"
     limit: str = "request"
+    active: bool = False
+    """Whether suspended accounts may not do it: it would be seen by others."""
     body_bytes_max: int | None = None
     """Instead of the server's limit."""
     stream_body: bool = False

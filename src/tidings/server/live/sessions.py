@@ -35,6 +35,8 @@ class Requester(msgspec.Struct, frozen=True):
     is_guest: bool = False
     is_admin: bool = False
     token_hash: bytes = b""
+    is_suspended: bool = False
+    """Whether they may read, leave and redact what is theirs, but say nothing."""
 
 
 def hash_token(token: str) -> bytes:
@@ -47,8 +49,9 @@ class _Entry:
 
     def __init__(self, row: HolderRow, token_hash: bytes) -> None:
         self.requester = Requester(
-            row.user_id, row.device_id, bool(row.is_guest), bool(row.is_admin), token_hash
-        )
+            row.user_id, row.device_id, bool(row.is_guest), bool(row.is_admin), token_hash,
+            bool(row.suspended),
+        )  # fmt: skip
         self.expires_ts = row.expires_ts
         self.is_locked = bool(row.locked)
         self.seen_ts = 0

@@ -8,7 +8,7 @@ import msgspec
 from tidings.protocol.errors import Forbidden, InvalidParam, InvalidRoomState, RoomInUse
 from tidings.protocol.events import JsonObject
 from tidings.protocol.ids import RoomAlias, RoomId, UserId, parse_room_alias
-from tidings.protocol.room_versions import get_room_version
+from tidings.protocol.room_versions import RoomVersion, get_room_version
 from tidings.rules.rooms import InitialState, NewRoom, initial_events
 from tidings.server.config import Config
 from tidings.server.live.rooms import PendingRoom, Rooms
@@ -72,21 +72,38 @@ class RoomCreator:
         self._check_policy(command)
         alias = self._alias_of(command)
         new = self._new_room(command, alias)
-        # Where the room's id is a hash, two alike rooms of one moment would be the same room.
-        self._created_ts = created_ts = max(self._now_ms(), self._created_ts + 1)
+        created_ts = self.next_ts()
 
         async def recipe(tx: WriteTx) -> RoomId:
             if alias is not None and await self._store.find_alias(tx, alias) is not None:
                 raise RoomInUse(f"The alias {alias} is taken")
             await self._invitations.check(tx, new.invite)
-            profiles = await self._profiles(tx, [new.creator, *new.invite])
-            found = msgspec.structs.replace(new, profiles=profiles)
-            room_id = await self._append_first_events(tx, found, created_ts)
+            room_id = (await self.append(tx, new, created_ts)).room_id
             if alias is not None:
                 await self._store.insert_alias(tx, alias, room_id, new.creator, self._now_ms())
             return room_id
 
         return await self._db.write(recipe)
+
+    def next_ts(self) -> int:
+        """When the next room is created: later than the one before.
+
+        Where a room's id is a hash, two alike rooms of one moment would be the same room.
+        """
+        self._created_ts = max(self._now_ms(), self._created_ts + 1)
+        return self._created_ts
+
+    def new_room_id(self, version: RoomVersion) -> RoomId:
+        """An id for a new room; empty in the versions that make it from the first event."""
+        if version.room_id_is_create_hash:
+            return RoomId("")
+        return RoomId(f"!{self._new_localpart()}:{self._config.server_name}")
+
+    async def append(self, tx: WriteTx, new: NewRoom, created_ts: int) -> PendingRoom:
+        """Create a room within a recipe; raises InvalidRoomState."""
+        profiles = await self._profiles(tx, [new.creator, *new.invite])
+        found = msgspec.structs.replace(new, profiles=profiles)
+        return await self._append_first_events(tx, found, created_ts)
 
     def _check_policy(self, command: CreateRoom) -> None:
         config = self._config
@@ -111,9 +128,8 @@ class RoomCreator:
 
     def _new_room(self, command: CreateRoom, alias: RoomAlias | None) -> NewRoom:
         version = get_room_version(command.version or self._config.default_room_version)
-        room_id = RoomId(f"!{self._new_localpart()}:{self._config.server_name}")
         return NewRoom(
-            room_id=RoomId("") if version.room_id_is_create_hash else room_id,
+            room_id=self.new_room_id(version),
             version=version,
             creator=command.creator,
             visibility=command.visibility,
@@ -128,7 +144,7 @@ class RoomCreator:
             power_level_content_override=command.power_level_content_override,
         )
 
-    async def _append_first_events(self, tx: WriteTx, new: NewRoom, created_ts: int) -> RoomId:
+    async def _append_first_events(self, tx: WriteTx, new: NewRoom, created_ts: int) -> PendingRoom:
         create, *drafts = initial_events(new)
         room = self._rooms.new(new.room_id, new.version)
         try:
@@ -140,7 +156,7 @@ class RoomCreator:
                 await self._timeline.append_to(tx, room, SendEvent(named))
         except Forbidden as error:
             raise InvalidRoomState(f"A room cannot begin like this: {error.message}") from error
-        return room.room_id
+        return room
 
     async def _note(self, tx: WriteTx, room: PendingRoom, new: NewRoom) -> None:
         published = int(new.visibility == "public")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from tidings.protocol.errors import Forbidden, InvalidParam, NotFound
+from tidings.protocol.errors import Forbidden, InvalidParam, NotFound, UserSuspended
 from tidings.protocol.events import Draft, Event
 from tidings.protocol.ids import DeviceId, EventId, RoomId, UserId
 from tidings.rules import authorise, pdu, push
@@ -36,6 +36,8 @@ class SendEvent(msgspec.Struct, frozen=True):
     txn: Transaction | None = None
     ts: int | None = None
     """Milliseconds, where an application service tells the time of another network."""
+    own_only: bool = False
+    """Whether a redaction may be of the sender's own events only: that of a suspended account."""
 
 
 class Timeline:
@@ -98,6 +100,8 @@ class Timeline:
             raise NotFound("There is no such event in this room")
         if target.type == "m.room.create":
             raise Forbidden("The event that created the room cannot be redacted")
+        if command.own_only and target.sender != draft.sender:
+            raise UserSuspended("Your account is suspended: you may redact only what is yours")
         levels = room.power_levels
         if target.sender != draft.sender and levels.of(draft.sender) < levels.redact:
             raise Forbidden(f"Redacting the events of others needs power level {levels.redact}")

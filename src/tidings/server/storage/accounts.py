@@ -1,10 +1,13 @@
 """Accounts: who exists, their password's hash, what they may do, and how they may register."""
 
+from typing import Literal, TypeAlias
+
 import msgspec
 
 from tidings.protocol.ids import UserId
 from tidings.server.storage.database import ReadTx, WriteTx
 
+Restriction: TypeAlias = Literal["locked", "suspended"]
 _USER = (
     "SELECT user_id, password_hash, created_ts, is_guest, is_admin, deactivated, locked, suspended"
     " FROM users"
@@ -95,6 +98,13 @@ class AccountStore:
             user_id,
         )
         await tx.execute("DELETE FROM profile_fields WHERE user_id = ?", user_id)
+
+    async def restrict(
+        self, tx: WriteTx, user_id: UserId, kind: Restriction, *, is_on: bool
+    ) -> None:
+        """Lock or suspend an account, or end it."""
+        sql = f"UPDATE users SET {kind} = ? WHERE user_id = ?"
+        await tx.execute(sql, int(is_on), user_id)
 
     async def is_empty(self, tx: ReadTx) -> bool:
         """Whether nobody has ever had an account."""

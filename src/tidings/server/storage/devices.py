@@ -40,6 +40,7 @@ class HolderRow(msgspec.Struct, frozen=True, array_like=True):
     is_guest: int
     is_admin: int
     locked: int
+    suspended: int
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
@@ -133,7 +134,7 @@ class DeviceStore:
         return await tx.find(
             HolderRow,
             "SELECT t.user_id, t.device_id, t.expires_ts, t.replaces, u.is_guest, u.is_admin,"
-            " u.locked FROM access_tokens t JOIN users u ON u.user_id = t.user_id"
+            " u.locked, u.suspended FROM access_tokens t JOIN users u ON u.user_id = t.user_id"
             " WHERE t.token_hash = ? AND u.deactivated = 0",
             token_hash,
         )

@@ -126,6 +126,17 @@ class RoomStore:
         )
         return await tx.find_value(int, sql, user_id, *room_ids) is not None
 
+    async def shared(self, tx: ReadTx, user_id: UserId, other: UserId) -> list[RoomId]:
+        """The rooms that both users are in, in the order of their ids."""
+        rows = await tx.scan(
+            tuple[RoomId],
+            "SELECT a.room_id FROM members a JOIN members b ON b.room_id = a.room_id"
+            " WHERE a.user_id = ? AND a.membership = 'join' AND b.user_id = ?"
+            " AND b.membership = 'join'",
+            user_id, other,
+        )  # fmt: skip
+        return sorted(room_id for (room_id,) in rows)
+
     async def forgotten(
         self, tx: ReadTx, after: int, upto: int
     ) -> list[tuple[StreamPosition, UserId, RoomId]]:
@@ -151,6 +162,10 @@ class RoomStore:
     async def delete_alias(self, tx: WriteTx, alias: RoomAlias) -> None:
         """Let the alias be free."""
         await tx.execute("DELETE FROM aliases WHERE alias = ?", alias)
+
+    async def move_aliases(self, tx: WriteTx, old: RoomId, new: RoomId) -> None:
+        """Point every alias of a room at another."""
+        await tx.execute("UPDATE aliases SET room_id = ? WHERE room_id = ?", new, old)
 
     async def find_alias(self, tx: ReadTx, alias: RoomAlias) -> tuple[RoomId, UserId] | None:
         """The room an alias points at, and who made the alias."""
