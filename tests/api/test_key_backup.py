@@ -65,8 +65,9 @@ async def test_what_is_told_of_a_version_can_be_changed(server: ApiServer) -> No
         refused = await alice.put(f"{VERSION}/1", wrong)
         assert problem(refused) == (400, "M_INVALID_PARAM")
     assert problem(await alice.put(f"{VERSION}/2", body)) == (404, "M_NOT_FOUND")
-    for wrong in ({"algorithm": ALGORITHM}, {"algorithm": 5, "auth_data": {}}):
-        assert problem(await alice.post(VERSION, wrong)) == (400, "M_BAD_JSON")
+    bodies: tuple[object, ...] = ({"algorithm": ALGORITHM}, {"algorithm": 5, "auth_data": {}})
+    for shapeless in bodies:
+        assert problem(await alice.post(VERSION, shapeless)) == (400, "M_BAD_JSON")
 
 
 async def test_keys_are_written_and_read_in_every_grouping(server: ApiServer) -> None:
@@ -165,7 +166,12 @@ async def test_keys_of_a_wrong_shape_are_refused(
     await create(alice)
     refused = await alice.put(path(ROOM, "s"), {**key(), **wrong})
     assert problem(refused) == (400, "M_BAD_JSON")
-    for body in ({}, {"rooms": []}, {"rooms": {ROOM: {"sessions": {"a\0": key()}}}}):
+    bodies: tuple[object, ...] = (
+        {},
+        {"rooms": []},
+        {"rooms": {ROOM: {"sessions": {"a\0": key()}}}},
+    )
+    for body in bodies:
         assert problem(await alice.put(path(), body)) == (400, "M_BAD_JSON")
 
 

@@ -140,17 +140,6 @@ class WrongRoomKeysVersion(MatrixError):
     status = 403
 
 
-class InvalidSignature(MatrixError):
-    errcode = "M_INVALID_SIGNATURE"
-
-
-class WrongRoomKeysVersion(MatrixError):
-    """Keys can be written to the newest backup only; `current_version` says which that is."""
-
-    errcode = "M_WRONG_ROOM_KEYS_VERSION"
-    status = 403
-
-
 class UserDeactivated(Forbidden):
     errcode = "M_USER_DEACTIVATED"
 

@@ -103,7 +103,7 @@ class KeyBackup:
             better = [
                 key
                 for session, key in keys.items()
-                if session not in held or is_better(_rank(key), KeyRank(*held[session]))
+                if session not in held or is_better(_rank(key), held[session])
             ]
             if not better:
                 return BackupState(newest.count, str(newest.etag))

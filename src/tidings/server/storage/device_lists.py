@@ -5,7 +5,7 @@ only the last change is kept: whoever asks wants to know that there was one.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 
 import msgspec
 
@@ -144,7 +144,7 @@ class DeviceListStore:
             f"WITH gone(room_id, position) AS (VALUES {values}) SELECT DISTINCT o.user_id"
             " FROM gone g JOIN members o ON o.room_id = g.room_id AND o.membership = 'join'"
             " AND o.entered < g.position",
-            *chain.from_iterable(rooms),
+            *(value for room in rooms for value in room),
         )
         return {member for (member,) in rows}
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from tidings.protocol.ids import RoomId, UserId
+from tidings.rules.key_backup import KeyRank
 from tidings.server.storage.database import Database, ReadTx, WriteTx
 from tidings.server.storage.events import placeholders
 
@@ -113,9 +114,9 @@ class KeyBackupStore:
 
     async def held(
         self, tx: ReadTx, place: Place, sessions: Sequence[Session]
-    ) -> dict[Session, tuple[int, int, int]]:
+    ) -> dict[Session, KeyRank]:
         """What is told of those of the sessions whose keys are kept."""
-        found: dict[Session, tuple[int, int, int]] = {}
+        found: dict[Session, KeyRank] = {}
         for start in range(0, len(sessions), AT_ONCE):
             some = sessions[start : start + AT_ONCE]
             for row in await tx.fetch(
@@ -126,7 +127,7 @@ class KeyBackupStore:
                 " AND k.version = ? AND k.room_id = w.room_id AND k.session_id = w.session_id",
                 *chain.from_iterable(some), place.user_id, place.version,
             ):  # fmt: skip
-                found[row[0], row[1]] = (row[2], row[3], row[4])
+                found[row[0], row[1]] = KeyRank(row[2], row[3], bool(row[4]))
         return found
 
     async def put(self, tx: WriteTx, place: Place, keys: Iterable[BackedUpKey]) -> None:
