@@ -22,6 +22,7 @@ from tidings.server.api import (
     media,
     media_legacy,
     mutual_rooms,
+    notifications,
     openid,
     presence,
     profiles,
@@ -41,6 +42,7 @@ from tidings.server.api import (
     rooms_send,
     rooms_state,
     search,
+    sliding_sync,
     sync,
     sync_socket,
     tags,
@@ -89,6 +91,7 @@ from tidings.server.services.membership import Membership
 from tidings.server.services.moderation import Moderation
 from tidings.server.services.mutual_rooms import MutualRooms
 from tidings.server.services.notices import Notices
+from tidings.server.services.notifications import Notifications
 from tidings.server.services.openid import OpenId
 from tidings.server.services.outgoing import CheckedNetwork, Outgoing, resolve
 from tidings.server.services.pages import Pages
@@ -113,6 +116,11 @@ from tidings.server.services.search_indexer import SearchIndexer
 from tidings.server.services.search_results import SearchResults
 from tidings.server.services.search_scope import Scopes
 from tidings.server.services.signing import ServerSigner, new_private_key
+from tidings.server.services.sliding_board import Boards
+from tidings.server.services.sliding_connections import Connections
+from tidings.server.services.sliding_extensions import Extensions
+from tidings.server.services.sliding_rooms import RoomReader
+from tidings.server.services.sliding_sync import SlidingSync
 from tidings.server.services.state import StateReader, StateSetter
 from tidings.server.services.sync import Sync
 from tidings.server.services.sync_recent import RecentSync
@@ -141,6 +149,7 @@ from tidings.server.storage.filters import FilterStore
 from tidings.server.storage.key_backup import KeyBackupStore
 from tidings.server.storage.media import MediaStore
 from tidings.server.storage.migrate import ensure_newest
+from tidings.server.storage.notifications import NotificationStore
 from tidings.server.storage.openid import OpenIdStore
 from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.postgresql import PostgresDriver
@@ -156,6 +165,7 @@ from tidings.server.storage.search import SearchIndex, SearchSource
 from tidings.server.storage.search_postgresql import PostgresSearchIndex
 from tidings.server.storage.search_sqlite import SqliteSearchIndex
 from tidings.server.storage.server_keys import load_signing_key
+from tidings.server.storage.sliding_sync import SlidingSyncStore
 from tidings.server.storage.sqlite import SqliteDriver
 from tidings.server.storage.sync import SyncStore
 from tidings.server.storage.to_device import ToDeviceStore
@@ -381,6 +391,7 @@ class Server:
             db, people, self.presence, now, is_enabled=self.config.presence.enabled
         )
         self.feed.watch(self.presence_tracker.watch)
+        notified = Notifications(db, rooms, self.users, NotificationStore())
         own_pushers = Pushers(
             db, PusherStore(), now, allow_private=self.config.push.private_gateways
         )
@@ -389,6 +400,7 @@ class Server:
             *tags.routes(kept),
             *push_rules.routes(PushRules(db, people, kept)),
             *pushers.routes(own_pushers),
+            *notifications.routes(notified, now),
             *receipts.routes(Receipts(db, self.events, people, rooms, kept, now)),
             *filters.routes(self.filters),
             *typing.routes(self.typing_notifications),
@@ -439,7 +451,21 @@ class Server:
         )
         self.direct_sync = sync.direct(service, reader, self.sessions, self.limiter)
         self.socket_opener = sync_socket.opener(service, reader, self.sessions)
-        return sync.routes(service, reader)
+        return [*sync.routes(service, reader), *self._sliding_sync_routes(reader)]
+
+    def _sliding_sync_routes(self, reader: sync.SyncReader) -> list[Route]:
+        store = SlidingSyncStore()
+        bundles = Bundles(self.events, RelationStore())
+        service = SlidingSync(
+            self.db,
+            self.present,
+            Connections(lambda: token_urlsafe(9)),
+            Boards(self.db, store, self.feed),
+            RoomReader(store, SyncStore(), self.rooms, bundles),
+            Extensions(self.present, store, self.people, initial_account_data),
+            self._now_ms,
+        )
+        return sliding_sync.routes(service, reader, self.config.limits.sync_timeout_ms_max)
 
     def _media_routes(self) -> list[Route]:
         config, db, now = self.config, self.db, self._now_ms

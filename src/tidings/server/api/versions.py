@@ -7,7 +7,11 @@ from tidings.server.http.request import Request, Response, json_response
 from tidings.server.http.routing import V3, Route
 
 VERSIONS = ["r0.5.0", "r0.6.0", "r0.6.1", *(f"v1.{minor}" for minor in range(1, 20))]
-UNSTABLE_FEATURES = {"chat.tidings.sync_socket": True, "chat.tidings.uploads": True}
+UNSTABLE_FEATURES = {
+    "chat.tidings.sync_socket": True,
+    "chat.tidings.uploads": True,
+    "org.matrix.simplified_msc3575": True,
+}
 
 
 def routes(config: Config) -> list[Route]:
