@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.rules.search_tokens import TOKEN_LENGTH_MAX, fold, stem, tokens, units
+from tidings.rules.search_tokens import TOKEN_LENGTH_MAX, fold, stem, tokens, tokens_of, units
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,8 @@ def test_units_stand_where_they_say_in_order(text: str) -> None:
         assert 0 <= unit.start < unit.end <= len(text)
         assert unit.start >= last or unit.unspaced
         last = unit.start
+
+
+@given(st.text(st.sampled_from("aB1_-./ ,'京がㅏé\u0301") | st.characters()))
+def test_the_tokens_of_a_text_are_those_of_its_units(text: str) -> None:
+    assert tokens(text) == tokens_of(units(text))

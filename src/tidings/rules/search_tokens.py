@@ -34,10 +34,17 @@ _UNSPACED = (
 _ACCENTS = "\u0300-\u036f\u0591-\u05bd\u064b-\u065f\u1ab0-\u1aff\u1dc0-\u1dff"
 _MARKS = _ACCENTS + "\u0900-\u0dff\u20d0-\u20f0"
 _LETTER = rf"(?:[^\W_{_UNSPACED}]|[{_MARKS}])"
-_RUN = re.compile(rf"([{_UNSPACED}]+)|{_LETTER}+(?:['’]{_LETTER}+)*")
+_WORD = rf"{_LETTER}+(?:['’]{_LETTER}+)*"
+_RUN = re.compile(rf"([{_UNSPACED}]+)|{_WORD}")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _GLUE = "_-./:\\@#+~=&?%$"
 _GLUE_LENGTH_MAX = 3
+_CHAIN = re.compile(
+    rf"(?:[{_UNSPACED}]+|{_WORD})"
+    rf"(?:[{re.escape(_GLUE)}]{{0,{_GLUE_LENGTH_MAX}}}(?:[{_UNSPACED}]+|{_WORD}))*"
+)
+"""Units that are glued together; between two chains no token can stand."""
+_CACHED_LENGTH_MAX = 32
 _DROPPED = re.compile(rf"[{_ACCENTS}\x00-/:-@\[-`{{-\x7f\u2044\s]")
 
 
@@ -85,7 +92,13 @@ def units(text: str) -> Iterator[Unit]:
 
 def tokens(text: str) -> set[str]:
     """What the text is to be found by."""
-    return tokens_of(units(text))
+    found: set[str] = set()
+    for chain in _CHAIN.findall(text):
+        if len(chain) <= _CACHED_LENGTH_MAX:
+            found.update(_tokens_of_chain(chain))
+        else:
+            found |= tokens_of(units(chain))
+    return found
 
 
 def tokens_of(text: Iterable[Unit]) -> set[str]:
@@ -137,6 +150,12 @@ def _without_tense(word: str) -> str:
                 return rest[:-1]
             return rest[:-1] if rest.endswith("e") and len(rest) > 4 else rest
     return word[:-1] if word.endswith("e") and len(word) > 4 else word
+
+
+@lru_cache(maxsize=20_000)
+def _tokens_of_chain(chain: str) -> tuple[str, ...]:
+    """The tokens of words that come again and again."""
+    return tuple(tokens_of(units(chain)))
 
 
 def _characters(run: str, start: int, *, glued: bool) -> Iterator[Unit]:
