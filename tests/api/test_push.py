@@ -291,7 +291,7 @@ async def test_a_gateway_is_not_asked_by_all_at_once(server: ApiServer, gateway:
     gateway.stall_s = 0.03
     await send(alice, room_id)
     await gateway.wait_for(31)
-    assert gateway.at_once_most == 8
+    assert 1 < gateway.at_once_most <= 8
 
 
 async def test_old_news_is_given_up(server: ApiServer, gateway: Gateway) -> None:
