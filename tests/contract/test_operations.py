@@ -46,6 +46,6 @@ async def test_a_refusal_answers_with_its_code(server: ApiServer, name: str) -> 
 
 
 def refused_body(operation: Operation) -> dict[str, str] | None:
-    if operation.path.endswith("/invite "):
+    if operation.path.endswith("/invite"):
         return {"id_server": "id.test", "id_access_token": "t", "medium": "email", "address": "a@b"}
     return None if operation.method == "GET" else {}

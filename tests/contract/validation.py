@@ -49,10 +49,12 @@ class Contract:
     def problems(self, found: tuple[Operation, ...], response: httpx.Response) -> Iterator[str]:
         """What is wrong with an answer."""
         status, body = response.status_code, _json_of(response.content)
+        if status == _UIA_STATUS and "flows" not in (body or {}):
+            found = ()  # a token was refused, which is the same for every operation
         if status == 500:
             yield f"status {status}: {response.text}"
         if not found:
-            if status >= 400 and status != _UIA_STATUS:
+            if status >= 400 and "flows" not in (body or {}):
                 yield from _errors(_error_validator(), body)
             return
         validators = [_validator(operation, status) for operation in found]
