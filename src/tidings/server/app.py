@@ -90,6 +90,7 @@ from tidings.server.services.media_retention import MediaRetention
 from tidings.server.services.membership import Membership
 from tidings.server.services.moderation import Moderation
 from tidings.server.services.mutual_rooms import MutualRooms
+from tidings.server.services.notice_trimmer import NoticeTrimmer
 from tidings.server.services.notices import Notices
 from tidings.server.services.notifications import Notifications
 from tidings.server.services.openid import OpenId
@@ -172,6 +173,7 @@ from tidings.server.storage.to_device import ToDeviceStore
 from tidings.server.storage.url_previews import UrlPreviewStore
 from tidings.server.storage.user_directory import UserDirectoryStore
 from tidings.server.workers.media import keep_media
+from tidings.server.workers.notices import trim_notices
 from tidings.server.workers.presence import publish_presence
 from tidings.server.workers.push import push_notifications
 from tidings.server.workers.push_gateway import gateways
@@ -220,6 +222,9 @@ class Server:
         flush_ms = self.config.presence.flush_ms
         self._run(publish_presence(self.presence_tracker, flush_ms), "presence")
         self._run(end_typing(self.typing, self.typing_notifications.end_expired), "typing")
+        trimmer = NoticeTrimmer(self.db, self.people)
+        self.feed.watch(trimmer.watch)
+        self._run(trim_notices(trimmer), "notices")
         await self._start_pushing()
         await self.search_index.open()
         self._stack.push_async_callback(self.search_index.close)

@@ -228,6 +228,17 @@ class PeopleStore:
         """Drop everybody's notices of an event."""
         await tx.execute("DELETE FROM notices WHERE position = ?", position)
 
+    async def delete_old_notices(
+        self, tx: WriteTx, whose: Sequence[tuple[UserId, RoomId]], kept: int
+    ) -> None:
+        """Drop all but the newest notices of each of some users and rooms."""
+        await tx.execute_many(
+            "DELETE FROM notices WHERE user_id = ? AND room_id = ? AND position <= (SELECT position"
+            " FROM notices WHERE user_id = ? AND room_id = ? ORDER BY position DESC LIMIT 1"
+            f" OFFSET {kept})",
+            [(*each, *each) for each in whose],
+        )
+
     async def notices_of(self, tx: ReadTx, user_id: UserId) -> list[NoticeRow]:
         """The notices kept for a user."""
         return await tx.scan(
