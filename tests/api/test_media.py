@@ -177,6 +177,17 @@ async def test_equal_content_is_kept_once(server: ApiServer) -> None:
     assert (await fetched(alice, other)).content == PIXEL
 
 
+async def test_a_file_that_was_lost_comes_back_with_the_next_upload(server: ApiServer) -> None:
+    alice = await server.user("alice")
+    path = await uploaded(alice, PIXEL)
+    files_of(server)[0].unlink()
+    assert problem(await fetched(alice, path)) == (404, "M_NOT_FOUND")
+    again = await uploaded(alice, PIXEL)
+    assert (await fetched(alice, path)).content == PIXEL
+    assert (await fetched(alice, again)).content == PIXEL
+    assert len(files_of(server)) == 1
+
+
 async def test_too_large_an_upload_is_refused_unread(start_server: StartServer) -> None:
     server = await start_server(media={"upload_bytes_max": 1000})
     alice = await server.user("alice")

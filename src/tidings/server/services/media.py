@@ -202,12 +202,13 @@ class Media:
 
     async def _adopt(self, file: StoredFile, recipe: Callable[[WriteTx], Awaitable[str]]) -> None:
         """Run a recipe that makes a file known; without it, or with one like it, the file goes."""
-        name = None
         try:
             name = await self._db.write(recipe)
-        finally:
-            if name != file.name:
-                await self._files.delete(file.name)
+        except BaseException:
+            await self._files.delete(file.name)
+            raise
+        if name != file.name:
+            await self._files.merge(file.name, into=name)
 
     async def _check_room(self, tx: ReadTx, user_id: UserId, size_bytes: int) -> None:
         most = self.settings.user_bytes_max

@@ -60,23 +60,44 @@ class Thumbnails:
             raise NotFound("There is no such media") from error
 
     async def _keep(self, source: MediaRow, wanted: Wanted, picture: Picture) -> ThumbnailRow:
-        file = StoredFile(source.stored_name or "", source.sha256 or "", source.size_bytes)
-        if picture.data:
-            file = await self._files.save(_once(picture.data))
-        content, name = Content(file, picture.content_type), ""
+        if not picture.data:
+            return await self._keep_original(source, wanted, picture)
+        file = await self._files.save(_once(picture.data))
+        content = Content(file, picture.content_type)
 
         async def recipe(tx: WriteTx) -> str:
-            await self._store.limit_thumbnails(tx, source.sha256 or "", SHAPES_MAX)
-            return await self._store.insert_thumbnail(
-                tx, source.sha256 or "", wanted.shape, content
-            )
+            name = await self._store.adopt(tx, file)
+            await self._insert(tx, source, wanted, content)
+            return name
 
         try:
             name = await self._db.write(recipe)
-        finally:
-            if picture.data and name != file.name:
-                await self._files.delete(file.name)
+        except BaseException:
+            await self._files.delete(file.name)
+            raise
+        if name != file.name:
+            await self._files.merge(file.name, into=name)
         return ThumbnailRow(file.sha256, file.size_bytes, picture.content_type, name)
+
+    async def _keep_original(
+        self, source: MediaRow, wanted: Wanted, picture: Picture
+    ) -> ThumbnailRow:
+        """Note that the picture is its own thumbnail; nothing is made known that may be going."""
+        name, sha256 = source.stored_name or "", source.sha256 or ""
+        content = Content(StoredFile(name, sha256, source.size_bytes), picture.content_type)
+
+        async def recipe(tx: WriteTx) -> None:
+            if await self._store.find(tx, source.media_id) is not None:
+                await self._insert(tx, source, wanted, content)
+
+        await self._db.write(recipe)
+        return ThumbnailRow(sha256, source.size_bytes, picture.content_type, name)
+
+    async def _insert(
+        self, tx: WriteTx, source: MediaRow, wanted: Wanted, content: Content
+    ) -> None:
+        await self._store.limit_thumbnails(tx, source.sha256 or "", SHAPES_MAX)
+        await self._store.insert_thumbnail(tx, source.sha256 or "", wanted.shape, content)
 
 
 def picture_of(reply: Reply) -> Picture:

@@ -147,6 +147,11 @@ class FileStore:
         """Remove a file, if it is there."""
         await self._run(lambda: self._path_of(name).unlink(missing_ok=True))
 
+    async def merge(self, name: str, into: str) -> None:
+        """Remove a file for another like it; if that one is lost, this takes its place."""
+        ours, other = self._path_of(name), self._path_of(into)
+        await self._run(lambda: ours.unlink() if other.exists() else _moved(ours, other))
+
     async def names_before(self, time_ms: int) -> list[str]:
         """The kept files that were written before a time."""
         return await self._run(lambda: list(_older(self._kept, time_ms)))
@@ -203,6 +208,11 @@ def _synced_size(path: Path) -> int:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size
+
+
+def _moved(path: Path, to: Path) -> None:
+    path.rename(to)
+    _sync_folder(to.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -217,12 +217,12 @@ class MediaStore:
         if (await tx.find_value(int, sql, source) or 0) >= most:
             await tx.execute("DELETE FROM thumbnails WHERE source = ?", source)
 
-    async def insert_thumbnail(self, tx: WriteTx, source: str, shape: str, content: Content) -> str:
-        """Keep a thumbnail; the name of the file that holds it."""
-        name = await self.adopt(tx, content.file)
+    async def insert_thumbnail(
+        self, tx: WriteTx, source: str, shape: str, content: Content
+    ) -> None:
+        """Keep a thumbnail, whose file is known."""
         await tx.execute(
             "INSERT INTO thumbnails (source, shape, sha256, content_type, size_bytes)"
             " VALUES (?,?,?,?,?) ON CONFLICT (source, shape) DO NOTHING",
             source, shape, content.file.sha256, content.content_type, content.file.size_bytes,
         )  # fmt: skip
-        return name
