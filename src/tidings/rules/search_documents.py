@@ -5,6 +5,7 @@ Source: client-server API, "Server Side Search".
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 
 from tidings.protocol.events import Event, JsonObject
@@ -50,7 +51,7 @@ def searchable_text(type: str, content: JsonObject) -> str | None:
 def document_tokens(event: Event, text: str) -> str:
     """The tokens of an event as one line, with labels for its room, sender and type."""
     labels = {room_label(event.room_id), sender_label(event.sender), type_label(event.type)}
-    return " ".join(sorted(tokens(text) | labels))
+    return " ".join(tokens(text) | labels)
 
 
 def room_label(room_id: str) -> str:
@@ -68,6 +69,7 @@ def type_label(type: str) -> str:
     return f"{JOINT}t{TYPES.index(type)}"
 
 
+@lru_cache(maxsize=10_000)
 def _label(kind: str, text: str) -> str:
     # Two rooms of one label would cost time, not show anything: rooms are compared by their ids.
     return f"{JOINT}{kind}{blake2b(text.encode(), digest_size=5).hexdigest()}"

@@ -114,13 +114,14 @@ class Search:
     ) -> _Gathered:
         clauses = (*query.clauses, *_labels(request, scope))
         is_ranked = request.order_by == "rank"
-        enough = RANKED_ENOUGH if is_ranked else request.limit + 1
         size = RANKED if is_ranked else max(100, request.limit * 4)
         gathered = _Gathered([], request.mark.before)
-        for _ in range(ROUNDS_MAX):
+        for number in range(1, ROUNDS_MAX + 1):
             hits = await self._index.find(Sought(clauses, gathered.floor, size))
             gathered.answers += await self._judge(tx, hits, scope, (query, request))
             gathered.floor = hits[-1].position if len(hits) == size else 0
+            # Where answers are rare among the candidates, fewer are worth the further rounds.
+            enough = max(request.limit + 1, RANKED_ENOUGH // number if is_ranked else 0)
             if len(gathered.answers) >= enough or not gathered.floor:
                 break
             size = RANKED

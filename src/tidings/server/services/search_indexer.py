@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from tidings.protocol.events import Event
-from tidings.protocol.ids import EventId
+from tidings.protocol.ids import EventId, StreamPosition
 from tidings.rules.relations import REPLACEMENT, find_latest_edit
 from tidings.rules.search_documents import TYPES, current_text, document_tokens
 from tidings.rules.stream import Change, EventAppended
@@ -115,8 +115,7 @@ class SearchIndexer:
         is_last = len(news) < EVENTS_AT_ONCE
         originals = {event.position: event for event in (*news, *changed)}
         documents = await asyncio.to_thread(_documents, originals, edits)
-        written = {document.position for document in documents}
-        removed = [position for position in (*originals, *gone) if position not in written]
+        removed = [*gone, *(event.position for event in changed)]
         last = news[-1]
         checkpoint = Checkpoint(upto if is_last else last.position, last.position, last.event_id)
         if not await self._index.apply(self._checkpoint, Batch(documents, removed, checkpoint)):
@@ -130,7 +129,9 @@ class SearchIndexer:
             self._checkpoint, self.position = checkpoint, position
             self._moved.notify_all()
 
-    async def _changed(self, tx: ReadTx, news: Sequence[Event]) -> tuple[list[Event], list[int]]:
+    async def _changed(
+        self, tx: ReadTx, news: Sequence[Event]
+    ) -> tuple[list[Event], list[StreamPosition]]:
         """Events whose text is another because of the news, and positions of those redacted."""
         edited = {e.relates_to for e in news if e.rel_type == REPLACEMENT}
         redacted = [target for event in news if (target := redacts_of(event)) is not None]
@@ -157,7 +158,7 @@ class SearchIndexer:
 
 
 def _documents(
-    originals: Mapping[int, Event], edits: Mapping[EventId, Sequence[Event]]
+    originals: Mapping[StreamPosition, Event], edits: Mapping[EventId, Sequence[Event]]
 ) -> list[Document]:
     """What the events are found by now. Runs in a thread: it takes milliseconds."""
     documents = []

@@ -41,10 +41,11 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Documents to write and to remove, and how far the index is afterwards."""
+    """What to remove, then what to write, and how far the index is afterwards."""
 
     documents: Sequence[Document]
     removed: Sequence[int]
+    """Documents that are there, or may be: to be gone, or written anew."""
     checkpoint: Checkpoint
 
 

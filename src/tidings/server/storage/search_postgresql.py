@@ -52,7 +52,6 @@ class PostgresSearchIndex:
 
     async def apply(self, expected: Checkpoint, batch: Batch) -> bool:
         """Write a batch."""
-        gone = [*batch.removed, *(document.position for document in batch.documents)]
         rows = [(each.position, each.tokens.split(), each.source) for each in batch.documents]
         now = batch.checkpoint
         try:
@@ -62,7 +61,8 @@ class PostgresSearchIndex:
                 if _checkpoint(await raw.fetch(_CHECKPOINT, TOKENS_VERSION)) != expected:
                     return False
                 await raw.execute(
-                    "DELETE FROM search_documents WHERE position = ANY($1::bigint[])", gone
+                    "DELETE FROM search_documents WHERE position = ANY($1::bigint[])",
+                    list(batch.removed),
                 )
                 await raw.executemany(
                     "INSERT INTO search_documents (position, tokens, source)"

@@ -142,7 +142,6 @@ class SqliteSearchIndex:
             if self._read_checkpoint() != expected:
                 return False
             gone = [(position,) for position in batch.removed]
-            gone += [(document.position,) for document in batch.documents]
             tx.executemany("DELETE FROM documents WHERE rowid = ?", gone)
             tx.executemany("DELETE FROM sources WHERE position = ?", gone)
             tx.executemany(
