@@ -27,6 +27,8 @@ def parse_token(text: str) -> StreamPosition:
 
 def parse_sync_token(text: str) -> tuple[StreamPosition, StreamPosition | None]:
     """The same, and where the device's messages begin if that is before it."""
+    if "~" not in text and text.startswith("s"):  # nearly all
+        return _position(text[1:]), None
     digits, tilde, queue_digits = text[1:].partition("~")
     if not text.startswith("s"):
         raise InvalidParam(_NOT_HANDED_OUT)

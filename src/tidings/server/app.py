@@ -14,6 +14,7 @@ from tidings.server.api import (
     account_data,
     admin,
     cross_signing,
+    dehydrated_devices,
     devices,
     filters,
     key_backup,
@@ -75,6 +76,7 @@ from tidings.server.services.bundles import Bundles
 from tidings.server.services.credentials import Credentials
 from tidings.server.services.cross_signing import CrossSigning
 from tidings.server.services.decoder import Decoder
+from tidings.server.services.dehydrated_devices import DehydratedDevices
 from tidings.server.services.deliveries import Deliveries
 from tidings.server.services.device_keys import DeviceKeyring
 from tidings.server.services.device_lists import DeviceListReader
@@ -141,6 +143,7 @@ from tidings.server.storage.auth_sessions import AuthSessionStore
 from tidings.server.storage.changes import ChangeReader
 from tidings.server.storage.cross_signing import CrossSigningStore
 from tidings.server.storage.database import Database, Driver
+from tidings.server.storage.dehydrated_devices import DehydratedDeviceStore
 from tidings.server.storage.device_keys import DeviceKeyStore
 from tidings.server.storage.device_lists import DeviceListStore
 from tidings.server.storage.devices import DeviceStore
@@ -420,6 +423,16 @@ class Server:
             *keys.routes(keyring, self.device_lists),
             *cross_signing.routes(
                 CrossSigning(db, CrossSigningStore(), self.device_key_store), self.user_interactive
+            ),
+            *dehydrated_devices.routes(
+                DehydratedDevices(
+                    db,
+                    DehydratedDeviceStore(),
+                    self.device_store,
+                    keyring,
+                    ToDeviceStore(),
+                    self._now_ms,
+                )
             ),
             *key_backup.routes(KeyBackup(db, KeyBackupStore())),
             *to_device.routes(ToDevice(db, ToDeviceStore(), self._now_ms)),

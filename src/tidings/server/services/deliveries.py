@@ -28,15 +28,13 @@ class Deliveries:
         self._arrived: dict[Device, int] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def acknowledge(self, request: SyncRequest, view: UserView | None) -> None:
-        """A device comes with a token: the messages before it have arrived."""
+    def acknowledge(self, request: SyncRequest, view: UserView) -> None:
+        """A device of a user with messages comes with a token: those before it have arrived."""
         upto = request.delivered
-        request.device.acknowledged = max(upto, request.device.acknowledged)
-        if view is None or not view.queues:
-            return
         oldest, newest = view.queues.get(request.device_id, (upto + 1, 0))
         if oldest > upto:
             return
+        request.device.acknowledged = max(upto, request.device.acknowledged)
         if newest > upto:
             view.queues[request.device_id] = (upto + 1, newest)
         else:

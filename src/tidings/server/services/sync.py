@@ -93,7 +93,9 @@ class Sync:
 
     def acknowledge(self, request: SyncRequest) -> None:
         """What was sent with the request's token has arrived."""
-        self._deliveries.acknowledge(request, self._present.users.held(request.user_id))
+        view = self._present.users.held(request.user_id)
+        if view is not None and view.queues:
+            self._deliveries.acknowledge(request, view)
 
     async def read_stored(self, request: SyncRequest) -> sync.Update:
         """What the database holds that is new, or all of it."""
