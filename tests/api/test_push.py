@@ -323,3 +323,20 @@ async def test_a_private_gateway_is_not_called(start_server: Starter, gateway: G
     await send(strict.holding(alice.token), room_id)
     await asyncio.sleep(0.3)
     assert gateway.asked == []
+
+
+async def test_of_two_processes_one_pushes(
+    db_url: str, start_server: Starter, gateway: Gateway
+) -> None:
+    if db_url.startswith("sqlite"):
+        pytest.skip("SQLite has one process")
+    first, second = await start_server(push=PUSH), await start_server(push=PUSH)
+    alice, bob, room_id = await people(first, gateway)
+    sent = [await send(alice, room_id)]
+    sent.append(await send(second.holding(alice.token), room_id))
+    assert events(await gateway.wait_for(2)) == sent
+    await first.server.close()
+    sent.append(await send(second.holding(alice.token), room_id))
+    assert events(await gateway.wait_for(3)) == sent
+    await read(second.holding(bob.token), room_id, sent[-1])
+    assert badge((await gateway.wait_for(4))[-1]) == 0

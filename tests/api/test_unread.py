@@ -233,3 +233,80 @@ async def test_the_counts_come_with_the_event(server: ApiServer) -> None:
     last = synced["rooms"]["join"][room_id]["timeline"]["events"][-1]["event_id"]
     await read(bob, room_id, last)
     assert counts(await sync(bob, synced["next_batch"]), room_id) == (0, 0)
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+async def test_a_mention_of_the_room_needs_power(server: ApiServer, *, explicit: bool) -> None:
+    alice, bob, room_id = await people(server)
+    carol = await server.user("carol")
+    await done(carol.post(f"{room_path(room_id)}/join"))
+    if explicit:
+        await mute(bob, "!another:localhost")
+    everybody = {"m.mentions": {"room": True}}
+    await send(carol, room_id, **everybody)
+    assert await count(server, bob, room_id) == (1, 0)
+    await send(alice, room_id, **everybody)
+    assert await count(server, bob, room_id) == (2, 1)
+    levels = {"users": {alice.user_id: 100}, "notifications": {"room": 0}}
+    await done(alice.put(f"{room_path(room_id)}/state/m.room.power_levels", levels))
+    root = await send(carol, room_id, **everybody)
+    await send(carol, room_id, **in_thread(root), **everybody)
+    assert await count_threads(server, bob, room_id) == {"main": (3, 2), root: (1, 1)}
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+async def test_edits_count_only_where_they_mention(server: ApiServer, *, explicit: bool) -> None:
+    alice, bob, room_id = await people(server)
+    if explicit:
+        await mute(bob, "!another:localhost")
+    first = await send(alice, room_id)
+    edit: dict[str, object] = {
+        "m.relates_to": {"rel_type": "m.replace", "event_id": first},
+        "m.new_content": {"msgtype": "m.text", "body": "better"},
+    }
+    await send(alice, room_id, **edit)
+    assert await count(server, bob, room_id) == (1, 0)
+    named = await send(alice, room_id, **edit, **mentioning(bob))
+    assert await count(server, bob, room_id) == (2, 1)
+    await redact(alice, room_id, named)
+    assert await count(server, bob, room_id) == (1, 0)
+    reply = await send(alice, room_id, **in_thread(first))
+    of_reply = {**edit, "m.relates_to": {"rel_type": "m.replace", "event_id": reply}}
+    await send(alice, room_id, **of_reply)
+    assert await count_threads(server, bob, room_id) == {"main": (1, 0), first: (1, 0)}
+
+
+async def test_keywords_and_properties_count_as_their_rules_say(server: ApiServer) -> None:
+    alice, bob, room_id = await people(server)
+    highlight = ["notify", {"set_tweak": "highlight"}]
+    await done(bob.put("/pushrules/global/content/cake", {"pattern": "ca?e", "actions": highlight}))
+    conditions = {
+        "is": {"kind": "event_property_is", "key": "content.urgent", "value": True},
+        "holds": {"kind": "event_property_contains", "key": r"content.tags", "value": "ops"},
+        "dots": {"kind": "event_property_is", "key": r"content.org\.dotted", "value": 1},
+    }
+    for name, condition in conditions.items():
+        rule: dict[str, object] = {"conditions": [condition], "actions": highlight}
+        await done(bob.put(f"/pushrules/global/override/{name}", rule))
+    quiet: list[dict[str, object]] = [
+        {"urgent": 1}, {"urgent": "true"}, {"tags": "ops"}, {"tags": ["oops"]},
+        {"org": {"dotted": 1}}, {"org.dotted": True},
+    ]  # fmt: skip
+    for content in quiet:
+        await send(alice, room_id, "pancakes", **content)
+    assert await count(server, bob, room_id) == (len(quiet), 0)
+    await send(alice, room_id, "CAKE, please")
+    loud: list[dict[str, object]] = [{"urgent": True}, {"tags": ["x", "ops"]}, {"org.dotted": 1}]
+    for content in loud:
+        await send(alice, room_id, **content)
+    assert await count(server, bob, room_id) == (len(quiet) + 4, 4)
+
+
+async def test_a_receipt_of_any_device_counts(server: ApiServer) -> None:
+    alice, bob, room_id = await people(server)
+    phone = await server.log_in("bob")
+    since = (await sync(bob))["next_batch"]
+    event_id = await send(alice, room_id)
+    await read(phone, room_id, event_id, "m.read.private")
+    assert counts(await sync(bob, since), room_id) == (0, 0)
+    assert await count(server, phone, room_id) == (0, 0)

@@ -44,6 +44,7 @@ class Story:
         """Something happens; what it was."""
         often, rarely = [self.say, self.read, self.mention], [self.leave_and_come_back, self.ignore]
         others = [self.answer, self.read_thread, self.redact, self.change_rules]
+        others += [self.edit, self.mention_room, self.watch_word]
         act = self.random.choice([*often, *often, *others, *rarely])
         who, room_id = self.random.choice(self.people), self.random.choice(self.rooms)
         await act(who, room_id)
@@ -62,6 +63,20 @@ class Story:
         named = mentioning(*self.random.sample(self.people, 2))
         thread = in_thread(self.events[room_id][0]) if self.random.random() < 0.3 else {}
         await self.say(who, room_id, **named, **thread)
+
+    async def mention_room(self, who: Person, room_id: str) -> None:
+        await self.say(who, room_id, **{"m.mentions": {"room": True}})
+
+    async def edit(self, who: Person, room_id: str) -> None:
+        named = mentioning(self.random.choice(self.people)) if self.random.random() < 0.5 else {}
+        relation = {"rel_type": "m.replace", "event_id": self.any_event(room_id)}
+        edited = {"m.relates_to": relation, "m.new_content": {"msgtype": "m.text", "body": "hi"}}
+        await self.say(who, room_id, **edited, **named)
+
+    async def watch_word(self, who: Person, room_id: str) -> None:
+        if self.random.random() < 0.2:
+            rule = {"pattern": "hello", "actions": ["notify", {"set_tweak": "highlight"}]}
+            await done(who.put("/pushrules/global/content/hello", rule))
 
     async def read(self, who: Person, room_id: str) -> None:
         kind = self.random.choice(["m.read", "m.read.private"])

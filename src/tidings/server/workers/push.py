@@ -8,7 +8,7 @@ waits for it stays in the queue of the database.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 from urllib.parse import urlsplit
 
@@ -195,18 +195,13 @@ async def push_notifications(
 
 async def _fill(queue: PushQueue, add: Callable[[Iterable[int]], None]) -> None:
     while True:
-        await _wait(queue.wait, TURN_S if queue.is_waiting_for_turn else None)
+        await queue.wait()
         try:
             add(await queue.fill())
         except (StorageUnavailable, StorageError) as error:
             log.warning("push.queue_failed error=%s", error)
             await asyncio.sleep(FAULT_S)
             queue.wake()
-
-
-async def _wait(news: Callable[[], Awaitable[None]], timeout_s: float | None) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await news()
-    except TimeoutError:
-        pass
+        if queue.is_waiting_for_turn:
+            await asyncio.sleep(TURN_S)
+            queue.wake()
