@@ -21,6 +21,7 @@ from tidings.protocol.errors import (
     LimitExceeded,
     MatrixError,
     MissingToken,
+    NotJson,
     ServerFault,
     TooLarge,
     UserSuspended,
@@ -159,20 +160,17 @@ class HttpApp:
 
     async def _read_body(self, request: Request, receive: Receive, route: Route) -> bytes:
         most = self._body_limit(request, route)
-        message = await receive()
-        body = body_of(message)
-        if not message.get("more_body"):
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                # What has come is not what was meant; nobody reads the answer.
+                raise NotJson("The connection was lost before the body was complete")
+            body += body_of(message)
             if len(body) > most:
                 raise TooLarge(f"The body may be at most {most} bytes long")
-            return body
-        chunks, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            chunks.append(body_of(message))
-            size += len(chunks[-1])
-            if size > most:
-                raise TooLarge(f"The body may be at most {most} bytes long")
-        return b"".join(chunks)
+            if not message.get("more_body"):
+                return bytes(body)
 
 
 def _request_of(scope: Scope) -> Request:
