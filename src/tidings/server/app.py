@@ -121,6 +121,7 @@ from tidings.server.services.search_scope import Scopes
 from tidings.server.services.signing import ServerSigner, new_private_key
 from tidings.server.services.sliding_board import Boards
 from tidings.server.services.sliding_connections import Connections
+from tidings.server.services.sliding_devices import DeviceExtensions
 from tidings.server.services.sliding_extensions import Extensions
 from tidings.server.services.sliding_rooms import RoomReader
 from tidings.server.services.sliding_sync import SlidingSync
@@ -464,14 +465,18 @@ class Server:
         deliveries = Deliveries(self.db, ToDeviceStore())
         self._stack.push_async_callback(deliveries.close)
         service = Sync(self.db, self.present, recent, stored, deliveries)
-        reader = sync.SyncReader(
-            self.filters, self.presence_tracker, SyncDevices(), self.config.limits
+        synced = SyncDevices()
+        reader = sync.SyncReader(self.filters, self.presence_tracker, synced, self.config.limits)
+        devices = DeviceExtensions(
+            self.present, synced, ToDeviceStore(), self.device_lists, deliveries
         )
         self.direct_sync = sync.direct(service, reader, self.sessions, self.limiter)
         self.socket_opener = sync_socket.opener(service, reader, self.sessions)
-        return [*sync.routes(service, reader), *self._sliding_sync_routes(reader)]
+        return [*sync.routes(service, reader), *self._sliding_sync_routes(reader, devices)]
 
-    def _sliding_sync_routes(self, reader: sync.SyncReader) -> list[Route]:
+    def _sliding_sync_routes(
+        self, reader: sync.SyncReader, devices: DeviceExtensions
+    ) -> list[Route]:
         store = SlidingSyncStore()
         bundles = Bundles(self.events, RelationStore())
         service = SlidingSync(
@@ -480,7 +485,7 @@ class Server:
             Connections(lambda: token_urlsafe(9)),
             Boards(self.db, store, self.feed),
             RoomReader(store, SyncStore(), self.rooms, bundles),
-            Extensions(self.present, store, self.people, initial_account_data),
+            Extensions(self.present, store, self.people, initial_account_data, devices),
             self._now_ms,
         )
         return sliding_sync.routes(service, reader, self.config.limits.sync_timeout_ms_max)

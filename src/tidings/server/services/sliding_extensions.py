@@ -14,7 +14,14 @@ from tidings.protocol.ids import RoomId, UserId
 from tidings.rules.stream import AccountDataChanged, ReceiptMoved
 from tidings.rules.sync import assemble_account_data, assemble_receipts, assemble_typing
 from tidings.server.live.present import Present
+from tidings.server.live.users import UserView
 from tidings.server.services.sliding_connections import Connection
+from tidings.server.services.sliding_devices import (
+    E2EE,
+    TO_DEVICE,
+    DeviceExtensions,
+    DeviceExtras,
+)
 from tidings.server.services.sliding_plan import ExtensionRequest, Plan, SlidingSyncRequest
 from tidings.server.services.sync_recent import latest_of_type, latest_receipts
 from tidings.server.storage.database import ReadTx
@@ -22,7 +29,8 @@ from tidings.server.storage.people import PeopleStore
 from tidings.server.storage.sliding_sync import SlidingSyncStore
 
 ACCOUNT_DATA, RECEIPTS, TYPING = "account_data", "receipts", "typing"
-EXTENSIONS = frozenset({ACCOUNT_DATA, RECEIPTS, TYPING})
+OF_ROOMS = frozenset({ACCOUNT_DATA, RECEIPTS, TYPING})
+EXTENSIONS = OF_ROOMS | {TO_DEVICE, E2EE}
 ROOMS_AT_ONCE = 500
 InitialAccountData = Callable[[UserId, list[AccountDataChanged]], list[AccountDataChanged]]
 
@@ -31,6 +39,7 @@ class Extras(msgspec.Struct):
     """What there may be to tell."""
 
     enabled: frozenset[str]
+    devices: DeviceExtras
     account_data: list[AccountDataChanged] = []
     receipts: list[ReceiptMoved] = []
     typing: set[RoomId] = set()
@@ -43,7 +52,7 @@ class Extras(msgspec.Struct):
     def __bool__(self) -> bool:
         return bool(
             self.account_data or self.receipts or self.typing or self.new_account_data
-            or self.new_receipts or self.all_account_data
+            or self.new_receipts or self.all_account_data or self.devices
         )  # fmt: skip
 
 
@@ -56,20 +65,23 @@ class Extensions:
         store: SlidingSyncStore,
         people: PeopleStore,
         initial_account_data: InitialAccountData,
+        devices: DeviceExtensions,
     ) -> None:
+        self.devices = devices
         self._present = present
         self._store = store
         self._people = people
         self._initial_account_data = initial_account_data
 
-    def gather(self, request: SlidingSyncRequest, connection: Connection, plan: Plan) -> Extras:
+    def gather(
+        self, request: SlidingSyncRequest, connection: Connection, plan: Plan, view: UserView
+    ) -> Extras:
         """What memory knows to be new, and what must be read."""
-        extras, asked = Extras(enabled_of(request)), request.extensions
-        if not extras.enabled:
-            return extras
+        devices = self.devices.gather(request, connection, view, plan.upto)
+        extras, asked = Extras(enabled_of(request), devices), request.extensions
         feed = self._present.feed
         reaches = connection.pos is not None and connection.position >= feed.floor
-        for name in extras.enabled:
+        for name in extras.enabled & OF_ROOMS:
             rooms = rooms_of(asked[name], plan)
             is_new = name not in connection.extensions or not reaches
             fresh = rooms if is_new else rooms - connection.live
@@ -118,14 +130,19 @@ class Extensions:
             ]
 
     async def read(
-        self, tx: ReadTx, extras: Extras, user_id: UserId, firsts: Mapping[RoomId, tuple[int, int]]
-    ) -> dict[str, object]:
-        """What there is to tell, by extension.
+        self,
+        tx: ReadTx,
+        extras: Extras,
+        request: SlidingSyncRequest,
+        firsts: Mapping[RoomId, tuple[int, int]],
+    ) -> tuple[dict[str, object], bool]:
+        """What there is to tell, by extension, and whether any of it is news.
 
         `firsts` has, for the rooms whose receipts are read, where the timeline begins and since
         when receipts are wanted.
         """
         told: dict[str, object] = {}
+        user_id = request.user_id
         if ACCOUNT_DATA in extras.enabled:
             found = await self._account_data(tx, extras, user_id)
             if found:
@@ -142,7 +159,8 @@ class Extensions:
                     for room_id in extras.typing
                 }
             }
-        return told
+        of_device, is_news = await self.devices.read(tx, extras.devices, request)
+        return {**told, **of_device}, bool(told) or is_news
 
     async def _account_data(self, tx: ReadTx, extras: Extras, user_id: UserId) -> dict[str, object]:
         changes, upto = extras.account_data, await tx.snapshot_position()

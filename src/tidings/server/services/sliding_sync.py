@@ -132,11 +132,13 @@ class SlidingSync:
     async def _answer(self, exchange: _Exchange) -> Answer:
         request, connection, waiter = exchange.request, exchange.connection, exchange.waiter
         deadline_s = asyncio.get_running_loop().time() + request.timeout_ms / 1000
+        view, _ = await self._load(exchange)
+        self._extensions.devices.acknowledge(request, view)
         while True:
             view, board = await self._load(exchange)
             waiter.rest()
             plan = make_plan(exchange.asked, connection, board, view)
-            extras = self._extensions.gather(request, connection, plan)
+            extras = self._extensions.gather(request, connection, plan, view)
             if plan.rooms or extras or exchange.is_urgent:
                 answer = await self._tell(exchange, view, plan, extras)
                 if answer is not None:
@@ -175,14 +177,15 @@ class SlidingSync:
         results: dict[RoomId, RoomResult] = {}
         sent: dict[RoomId, Sent] = {}
         extensions: dict[str, object] = {}
-        if plan.rooms or extras:
+        is_news = False
+        if plan.rooms or extras or extras.enabled:
             async with self._db.read() as tx:
                 read = await self._read_rooms(tx, exchange, view, plan)
                 for room_id, (result, has) in read.items():
                     results[room_id], sent[room_id] = result, has
                 firsts = _firsts(results, connection, extras)
-                extensions = await self._extensions.read(tx, extras, request.user_id, firsts)
-        if not (results or extensions or exchange.is_urgent):
+                extensions, is_news = await self._extensions.read(tx, extras, request, firsts)
+        if not (results or is_news or exchange.is_urgent):
             return None
         pos = self._connections.new_pos(plan.upto)
         if not exchange.is_superseded:
