@@ -61,6 +61,8 @@ async def test_what_is_told_of_a_version_can_be_changed(server: ApiServer) -> No
     body = {"algorithm": ALGORITHM, "auth_data": {"public_key": "other"}}
     await done(alice.put(f"{VERSION}/1", {**body, "version": "1"}))
     assert (await done(alice.get(VERSION)))["auth_data"] == {"public_key": "other"}
+    unknown = {**body, "algorithm": "m.other"}
+    assert problem(await alice.post(VERSION, unknown)) == (400, "M_INVALID_PARAM")
     for wrong in ({**body, "version": "2"}, {**body, "algorithm": "m.other"}):
         refused = await alice.put(f"{VERSION}/1", wrong)
         assert problem(refused) == (400, "M_INVALID_PARAM")

@@ -19,6 +19,8 @@ from tidings.server.storage.key_backup import (
 )
 
 NO_BACKUP = "There is no such backup"
+ALGORITHMS = ("m.megolm_backup.v1.curve25519-aes-sha2",)
+"""Those that the spec knows; how the keys are encrypted is the clients' business."""
 _VERSION_DIGITS_MAX = 18
 _encode = msgspec.json.Encoder().encode
 
@@ -48,7 +50,9 @@ class KeyBackup:
         self._store = store
 
     async def create(self, user_id: UserId, algorithm: str, auth_data: JsonObject) -> str:
-        """Begin a new version, the one that keys are written to from now on."""
+        """Begin a new version, the one keys are written to from now on; raises InvalidParam."""
+        if algorithm not in ALGORITHMS:
+            raise InvalidParam("There is no such algorithm for backups")
         encoded = _checked(auth_data)
 
         async def recipe(tx: WriteTx) -> int:

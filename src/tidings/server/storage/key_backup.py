@@ -16,7 +16,7 @@ from tidings.server.storage.events import placeholders
 
 AT_ONCE = 500
 PAGE = 5_000
-DELETED_AT_ONCE = 5_000
+DELETED_AT_ONCE = 1_000
 Session: TypeAlias = tuple[RoomId, str]
 
 
