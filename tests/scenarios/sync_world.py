@@ -120,7 +120,7 @@ class Follower:
         found = list(differences(comparable(told), comparable(again)))
         assert not found, found
         self.state = apply(self.state, told)
-        return told["next_batch"] != since
+        return bool(told["next_batch"] != since)
 
     async def check(self) -> None:
         """The law: the fold is what a fresh sync gives."""

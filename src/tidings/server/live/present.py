@@ -1,5 +1,6 @@
 """The committed present: every replica, and the one place that moves them all forward."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -64,9 +65,15 @@ class Present:
         for change in changes:
             if isinstance(change, EventAppended) and change.redacted is not None:
                 self.feed.redact(change.redacted)
+        self.feed.tell_watchers(changes)
+        # A turn later than the writers are answered: who sends a message should have its id
+        # before their other connection hears of it (matrix-js-sdk loses its thread otherwise).
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._wake_all, changes)
+
+    def _wake_all(self, changes: Sequence[Change]) -> None:
         for change in changes:
             self._wake_for(change)
-        self.feed.tell_watchers(changes)
 
     async def reset(self, tx: ReadTx, position: int) -> None:
         """Begin anew from a snapshot: at the start, and when too much changed to follow it."""

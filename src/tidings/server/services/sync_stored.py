@@ -47,6 +47,8 @@ class _Read:
         self.members: dict[RoomId, list[Event]] = {}
         self.replaced: dict[int, Event] = {}
         self.visible: dict[RoomId, list[Interval]] = {}
+        self.entered_again: set[RoomId] = set()
+        """Rooms in which the user has been before."""
         self.outside: dict[RoomId, list[Event]] = {}
         self.receipts: dict[RoomId, list[ReceiptMoved]] = {}
         self.account_data: dict[RoomId, list[AccountDataChanged]] = {}
@@ -117,11 +119,10 @@ class StoredSync:
     def _remember(self, answer: "_Answer") -> _Read:
         """Rooms that are shown whole and whose newest events are in memory."""
         request, read = answer.request, _Read()
-        if not request.filter.room.timeline.is_everything:
+        if request.since is not None or not request.filter.room.timeline.is_everything:
             return read
         for room_id, place in answer.places.items():
-            is_whole = request.since is None or place.entered > request.since
-            if place.membership != "join" or not is_whole:
+            if place.membership != "join":
                 continue
             room = self._present.rooms.held(room_id)
             if (
@@ -172,14 +173,11 @@ class StoredSync:
                 _add(read.members, await store.own_members(tx, window, entered_after))
             if request.since is not None:
                 _add(read.changes, await store.state_changes(tx, window))
-                read.emptied = {
-                    redaction: position
-                    for redaction, position in await store.emptied_state(tx, window)
-                }
+                read.emptied = dict(await store.emptied_state(tx, window))
                 read.loud = await self._people.loud_of_rooms(tx, request.user_id)
             elif request.filter.room.include_leave:
                 _add(read.changes, await store.state_changes(tx, window, joined=False))
-            await self._read_visibility(tx, window, read)
+            await self._read_visibility(tx, answer, window, read)
             for row in await store.member_counts(tx, window):
                 read.counts.setdefault(row.room_id, {})[row.membership] = row.count
             await self._read_heroes(tx, answer, window, read)
@@ -224,7 +222,9 @@ class StoredSync:
         few = tuple(wanted) if len(wanted) <= NAMED_ROOMS_MAX else ()
         return Window(request.user_id, answer.since, answer.upto, left_since, count, few)
 
-    async def _read_visibility(self, tx: ReadTx, window: Window, read: _Read) -> None:
+    async def _read_visibility(
+        self, tx: ReadTx, answer: "_Answer", window: Window, read: _Read
+    ) -> None:
         visibility: dict[RoomId, list[tuple[int, str]]] = defaultdict(list)
         membership: dict[RoomId, list[tuple[int, str]]] = defaultdict(list)
         for room_id, type_, position, json in await self._store.visibility(tx, window):
@@ -236,6 +236,9 @@ class StoredSync:
                 visibility[room_id].append((position, value))
         for room_id, changes in membership.items():
             read.visible[room_id] = visible_intervals(visibility[room_id], changes)
+            entered = answer.places[room_id].entered
+            if any(value == "join" and position < entered for position, value in changes):
+                read.entered_again.add(room_id)
 
     async def _read_devices(self, tx: ReadTx, answer: "_Answer", read: _Read) -> None:
         request, upto = answer.request, answer.upto
@@ -365,7 +368,7 @@ class StoredSync:
         events = shown[-limit:] if limit else []
         limited = len(shown) > len(events) or len(found) > min(window, len(visible))
         # Who comes back must not add the timeline to what they had when they left.
-        limited |= is_new and request.since is not None
+        limited |= is_new and request.since is not None and room_id in read.entered_again
         return _Stretch(room_id, is_new, events, limited, found)
 
     def _timeline(self, answer: "_Answer", stretch: "_Stretch") -> sync.Timeline:
