@@ -104,13 +104,14 @@ class SearchIndexer:
 
     async def _step(self) -> bool:
         """Index a batch; whether there is more."""
+        before = self._checkpoint
         async with self._db.read() as tx:
             upto = await tx.snapshot_position()
             news = await self._source.appended(tx, self.position, upto, EVENTS_AT_ONCE)
             changed, gone = await self._changed(tx, news)
             edits = await self._edits(tx, changed, upto)
         if not news:
-            await self._move(self._checkpoint, upto)
+            await self._move(before, upto)
             return False
         is_last = len(news) < EVENTS_AT_ONCE
         originals = {event.position: event for event in (*news, *changed)}
@@ -118,7 +119,7 @@ class SearchIndexer:
         removed = [*gone, *(event.position for event in changed)]
         last = news[-1]
         checkpoint = Checkpoint(upto if is_last else last.position, last.position, last.event_id)
-        if not await self._index.apply(self._checkpoint, Batch(documents, removed, checkpoint)):
+        if not await self._index.apply(before, Batch(documents, removed, checkpoint)):
             checkpoint = await self._index.checkpoint()  # another process was faster
             is_last = False
         await self._move(checkpoint, checkpoint.position)
