@@ -207,7 +207,7 @@ class Server:
         await self._start_workers()
 
     async def open(self) -> None:
-        """Migrate, connect, read what must be in memory: all that an administrator's command needs."""
+        """Migrate, connect, read into memory: all that an administrator's command needs."""
         if not self.config.database:
             folder = Path(self.config.data_dir)
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240 - once

@@ -22,6 +22,7 @@ from tidings.server.storage.rooms import RoomStore
 
 BANS_MAX = 1_000
 """Bans that are handed on: everything is written in one transaction, and everybody waits."""
+_OF_A_BAN = ("membership", "reason")
 TOMBSTONE = "m.room.tombstone"
 
 
@@ -93,7 +94,7 @@ class Upgrades:
         bans = [event for event in members if event.content.get("membership") == "ban"]
         for ban in bans[:BANS_MAX]:
             held = ban.content
-            content: JsonObject = {key: held[key] for key in ("membership", "reason") if key in held}
+            content: JsonObject = {key: held[key] for key in _OF_A_BAN if key in held}
             draft = Draft(new.room_id, MEMBER, command.user_id, content, ban.state_key)
             await self._timeline.append_to(tx, new, SendEvent(draft))
         creators = {command.user_id, *command.additional_creators}
