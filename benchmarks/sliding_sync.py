@@ -21,7 +21,9 @@ from tidings.server.config import load_config
 PATH = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync"
 STATE = [["m.room.create", ""], ["m.room.name", ""], ["m.room.member", "$LAZY"],
          ["m.room.member", "$ME"], ["m.room.power_levels", ""]]  # fmt: skip
-EXTENSIONS = {name: {"enabled": True} for name in ("account_data", "receipts", "typing", "to_device", "e2ee")}
+EXTENSIONS = {
+    name: {"enabled": True} for name in ("account_data", "receipts", "typing", "to_device", "e2ee")
+}
 REPEAT = 5
 
 
@@ -54,7 +56,12 @@ class Client:
 
 
 def window(last, limit=20, **filters):
-    return {"ranges": [[0, last]], "timeline_limit": limit, "required_state": STATE, "filters": filters}
+    return {
+        "ranges": [[0, last]],
+        "timeline_limit": limit,
+        "required_state": STATE,
+        "filters": filters,
+    }
 
 
 async def fill(client, rooms):
@@ -66,7 +73,11 @@ async def fill(client, rooms):
         made = await client.call("POST", f"{v3}/createRoom", {"name": f"Room {number}"})
         room = f"{v3}/rooms/{made['room_id']}"
         for txn in range(3):
-            await client.call("PUT", f"{room}/send/m.room.message/{number}-{txn}", {"msgtype": "m.text", "body": "hello"})
+            await client.call(
+                "PUT",
+                f"{room}/send/m.room.message/{number}-{txn}",
+                {"msgtype": "m.text", "body": "hello"},
+            )
     return made["room_id"]
 
 
@@ -90,14 +101,23 @@ async def main():
         figures = {"rooms": options.rooms}
 
         def note(name, cpu_ms, queries, answer):
-            figures[name] = {"cpu_ms": round(cpu_ms, 1), "queries": queries, "rooms": len(answer.get("rooms", {}))}
+            figures[name] = {
+                "cpu_ms": round(cpu_ms, 1),
+                "queries": queries,
+                "rooms": len(answer.get("rooms", {})),
+            }
 
         async with Client(config) as client:
             client.token = token
             note("first_cold", *await client.measured(all=window(19)))
             warm = [await client.measured(all=window(19)) for _ in range(REPEAT)]
             note("first_warm", *sorted(warm, key=lambda each: each[0])[REPEAT // 2])
-            note("first_filtered", *await client.measured(all=window(19, is_encrypted=False, not_room_types=["m.space"])))
+            note(
+                "first_filtered",
+                *await client.measured(
+                    all=window(19, is_encrypted=False, not_room_types=["m.space"])
+                ),
+            )
             pos = (await client.measured(all=window(19)))[2]["pos"]
             costs = []
             for number in range(REPEAT):

@@ -1,4 +1,4 @@
-"""matrix-js-sdk, as Element uses it, against the real server; the play is js/play.test.mjs."""
+"""matrix-js-sdk, as Element uses it, against the real server; the plays are in js/."""
 
 import asyncio
 import os
@@ -61,8 +61,9 @@ def _env(node: str) -> dict[str, str]:
 
 
 @pytest.mark.sdk
-async def test_the_play_of_two(base_url: str, node: str) -> None:
-    command = [node, "--test", "--test-force-exit", "--test-reporter=tap", "play.test.mjs"]
+@pytest.mark.parametrize("play", ["play.test.mjs", "sliding.test.mjs"])
+async def test_a_play(base_url: str, node: str, play: str) -> None:
+    command = [node, "--test", "--test-force-exit", "--test-reporter=tap", play]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=FOLDER, env={**_env(node), "TIDINGS_URL": base_url},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-    ClientEvent, NotificationCountType, RoomEvent, RoomMemberEvent,
+    ClientEvent, MatrixEventEvent, NotificationCountType, RoomEvent, RoomMemberEvent,
 } from "matrix-js-sdk";
 import {
     SlidingSync, SlidingSyncEvent, SlidingSyncState,
@@ -57,7 +57,7 @@ test("rooms come with name and members, and messages as they are sent", async ()
     assert.equal(seen.getContent().body, "hello");
     assert.equal(room.getMember(alice.getUserId()).membership, "join");
     const own = await eventIn(bob, roomId, await say(bob, "hello yourself"));
-    assert.equal(own.status, null);
+    await until(own, MatrixEventEvent.Status, () => own.status === null);
     const events = room.getLiveTimeline().getEvents();
     assert.deepEqual(texts(events), ["hello", "hello yourself"]);
 });
