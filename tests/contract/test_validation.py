@@ -49,3 +49,14 @@ def test_every_schema_of_an_event_can_be_compiled() -> None:
     names = [name.rpartition("/")[2] for name in SCHEMAS if "/schema/m." in name]
     types = [name.removesuffix(".yaml") for name in names]
     assert len([type_ for type_ in types if _type_validator(type_)]) > 70
+
+
+async def test_a_word_of_a_clients_own_may_be_new() -> None:
+    contract = Contract()
+    body = {"algorithm": "org.x", "auth_data": {}, "count": 0, "etag": "0", "version": "1"}
+    told = answer("GET", "/room_keys/version", 200, body)
+    with pytest.raises(AssertionError):
+        await contract.check_response(told)
+    sent = httpx.Request("POST", "http://test/x", content=json.dumps({"algorithm": "org.x"}))
+    await contract.note_request(sent)
+    await contract.check_response(told)
