@@ -57,6 +57,19 @@ async def people(server: ApiServer, gateway: Gateway) -> tuple[Person, Person, s
     return alice, bob, room_id
 
 
+async def wait_for_queue(server: ApiServer) -> None:
+    """Until all that was sent is queued: what was sent last is what is queued last."""
+    inside = server.server
+
+    async def newest() -> int | None:
+        async with inside.db.read() as tx:
+            return await tx.find_value(int, "SELECT max(position) FROM pushes")
+
+    async with asyncio.timeout(10):
+        while await newest() != inside.feed.position:  # noqa: ASYNC110 - a worker's doing
+            await asyncio.sleep(0.02)
+
+
 def events(notifications: list[dict[str, Any]]) -> list[str]:
     return [each["event_id"] for each in notifications if "event_id" in each]
 
@@ -237,9 +250,11 @@ async def test_rejected_keys_lose_their_pusher(server: ApiServer, gateway: Gatew
     alice, bob, room_id = await people(server, gateway)
     await set_pusher(bob, gateway, "good")
     gateway.rejected = {"key"}
-    for _ in range(2):
-        await send(alice, room_id)
-        await asyncio.sleep(0.1)
+    await send(alice, room_id)
+    async with asyncio.timeout(10):
+        while len((await done(bob.get("/pushers")))["pushers"]) > 1:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+    await send(alice, room_id)
     keys = [each["devices"][0]["pushkey"] for each in await gateway.wait_for(3)]
     assert sorted(keys) == ["good", "good", "key"]
     left = (await done(bob.get("/pushers")))["pushers"]
@@ -298,7 +313,7 @@ async def test_old_news_is_given_up(server: ApiServer, gateway: Gateway) -> None
     alice, _, room_id = await people(server, gateway)
     await gateway.stop()
     await send(alice, room_id)
-    await asyncio.sleep(0.1)
+    await wait_for_queue(server)
     server.clock.advance(86_400_001)
     last = await send(alice, room_id)
     await gateway.start()
@@ -309,7 +324,7 @@ async def test_of_many_that_wait_the_newest_are_kept(server: ApiServer, gateway:
     alice, _, room_id = await people(server, gateway)
     await gateway.stop()
     sent = [await send(alice, room_id) for _ in range(105)]
-    await asyncio.sleep(0.2)
+    await wait_for_queue(server)
     await gateway.start()
     assert events(await gateway.wait_for(100)) == sent[5:]
 
