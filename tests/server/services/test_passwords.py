@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Generator
 
 import pytest
@@ -59,14 +60,13 @@ async def test_only_so_many_wait(passwords: Passwords) -> None:
 async def test_an_unknown_user_costs_as_much_time() -> None:
     passwords = Passwords(config.Passwords(memory_kib=4_096, iterations=2))
     kept = await passwords.hash("open sesame")
-    loop = asyncio.get_running_loop()
 
     async def fastest(password_hash: str | None) -> float:
         times = []
         for _ in range(7):
-            begun = loop.time()
+            begun = time.process_time()  # whatever else the machine does
             await passwords.verify("wrong", password_hash)
-            times.append(loop.time() - begun)
+            times.append(time.process_time() - begun)
         return min(times)
 
     known, unknown = await fastest(kept), await fastest(None)
