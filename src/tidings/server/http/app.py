@@ -98,10 +98,10 @@ class HttpApp:
                 response = msgspec.structs.replace(response, headers=[*response.headers, close])
         if request.lost.is_lost:
             return
+        told = b""
         if self.count_queries is not None:
-            told = (b"x-tidings-queries", str(self.count_queries()).encode())
-            response = msgspec.structs.replace(response, headers=[*response.headers, told])
-        await _send(send, request, response)
+            told = b"x-tidings-queries: %d\r\n" % self.count_queries()
+        await _send(send, request, response, told)
         if self.log_requests:
             took_ms = (time.perf_counter() - begun) * 1000
             log.info(
@@ -227,11 +227,12 @@ def response_head(status: int, content_type: bytes) -> bytes:
     return b"".join(lines)
 
 
-async def _send(send: Send, request: Request, response: Response) -> None:
+async def _send(send: Send, request: Request, response: Response, told: bytes) -> None:
+    """Write the answer; `told` is a line for the head that only plain answers carry."""
     is_plain = not response.headers and response.stream is None
     if is_plain and response.status != HTTPStatus.NO_CONTENT:
         head = response_head(response.status, response.content_type)
-        if write_response(send, head, response.body):
+        if write_response(send, head + told, response.body):
             return
     size = len(response.body) if response.stream is None else response.stream_bytes
     headers = [(b"content-type", response.content_type), *CORS, *response.headers]
