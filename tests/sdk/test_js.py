@@ -61,7 +61,7 @@ def _env(node: str) -> dict[str, str]:
 
 
 @pytest.mark.sdk
-@pytest.mark.parametrize("play", ["play.test.mjs", "sliding.test.mjs"])
+@pytest.mark.parametrize("play", ["play.test.mjs", "sliding.test.mjs", "e2ee.test.mjs"])
 async def test_a_play(base_url: str, node: str, play: str) -> None:
     command = [node, "--test", "--test-force-exit", "--test-reporter=tap", play]
     process = await asyncio.create_subprocess_exec(
