@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from tests.api.chat import done
+from tests.api.chat import done, room_path
 from tests.api.server import ApiServer, FakeClock
 from tests.api.sliding import Slider, window
 from tests.scenarios.sync_world import SYNC, USERS, Action, Variant, World, actions
@@ -82,11 +82,19 @@ class Folded:
 
 async def check(follower: Folded) -> None:
     """The law."""
-    while await follower.slide(99, LIMIT):
-        pass
     person = follower.slider.person
     fresh = Folded(Slider(person, "fresh"))
     await fresh.slide(99, LIMIT)
+    while await follower.slide(99, 1):
+        pass
+    shown, expected = follower.shown(), fresh.shown()
+    for room_id, room in shown.items():
+        newest = room.pop("timeline")
+        whole = expected[room_id].pop("timeline")
+        assert newest == whole[len(whole) - len(newest) :]
+    assert shown == expected
+    while await follower.slide(99, LIMIT):
+        pass
     assert follower.shown() == fresh.shown()
     assert follower.account_data[""] == fresh.account_data[""]
     classic = await done(person.get("/sync", filter=CLASSIC, set_presence="offline"))
@@ -117,16 +125,27 @@ def check_room(shown: Json, classic: Json) -> None:
     assert shown["account_data"] == data
 
 
+async def settle(world: World) -> None:
+    """Let everybody come into the first two rooms."""
+    for room_id, host in zip(world.rooms[:2], world.people, strict=False):
+        for person in world.people:
+            if person is not host:
+                await host.post(f"{room_path(room_id)}/invite", {"user_id": person.user_id})
+                await done(person.post(f"{room_path(room_id)}/join"))
+
+
 async def live(db_url: str, folder: Path, history: list[Action]) -> None:
     """Let a history happen, and check what everybody has at its end."""
     server = await ApiServer.start(db_url, FakeClock(), data_dir=str(folder))
     try:
         world = World(server)
         await world.populate([Variant(1)] * USERS)
+        await settle(world)
         followers = [Folded(Slider(person)) for person in world.people]
         for action in history:
             if action.kind == SYNC:
-                await followers[action.user].slide(action.number % 3, 1 + action.other)
+                for place, follower in enumerate(followers):
+                    await follower.slide((action.number + place) % 3, 1 + action.other)
             else:
                 await world.do(action)
         for follower in followers:
