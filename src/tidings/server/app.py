@@ -471,7 +471,7 @@ class Server:
             self.present, synced, ToDeviceStore(), self.device_lists, deliveries
         )
         self.direct_sync = sync.direct(service, reader, self.sessions, self.limiter)
-        self.socket_opener = sync_socket.opener(service, reader, self.sessions)
+        self.socket_opener = sync_socket.opener(service, reader, self.sessions, self.limiter)
         return [*sync.routes(service, reader), *self._sliding_sync_routes(reader, devices)]
 
     def _sliding_sync_routes(

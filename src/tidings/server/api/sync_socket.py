@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tidings.protocol.errors import MatrixError, MissingToken
 from tidings.server.api.sync import SyncReader
 from tidings.server.http.app import token_of
+from tidings.server.http.limits import RateLimiter
 from tidings.server.http.request import Request
 from tidings.server.http.websocket import Opener, Socket, text_frame
 from tidings.server.live.sessions import Requester, Sessions
@@ -41,13 +42,18 @@ class SocketReader:
         self._socket = socket
         self._session = session
         self._checks: set[asyncio.Task[None]] = set()
-        self.alive = alive
-        """Call when the client has answered a ping."""
+        self._note_presence = alive
 
     async def open(self) -> None:
         """Subscribe; raises InvalidParam."""
         await self._stream.open()
-        self._session.follow(self._session_changed)
+        self._session.follow(self._check_soon)
+        self._check_soon()  # it may have ended while the stream was opened
+
+    def alive(self) -> None:
+        """The client has answered a ping: a sign of life, and a time to look at its token."""
+        self._note_presence()
+        self._check_soon()
 
     def resume(self) -> None:
         """The client can take more."""
@@ -56,9 +62,9 @@ class SocketReader:
     def close(self) -> None:
         """The client has gone away."""
         self._stream.close()
-        self._session.unfollow(self._session_changed)
+        self._session.unfollow(self._check_soon)
 
-    def _session_changed(self) -> None:
+    def _check_soon(self) -> None:
         task = asyncio.ensure_future(self._check_session())
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
@@ -67,21 +73,21 @@ class SocketReader:
         try:
             await self._session.requester()
         except MatrixError as error:
-            self._stream.close()
             self._socket.refuse(error)
 
 
 class Session:
     """The token that a socket was opened with."""
 
-    def __init__(self, sessions: Sessions, token: str) -> None:
+    def __init__(self, sessions: Sessions, token: str, address: str) -> None:
         self._sessions = sessions
         self._token = token
+        self._address = address
         self._requester: Requester | None = None
 
     async def requester(self) -> Requester:
         """Who holds the token; raises UnknownToken once it has ended."""
-        self._requester = await self._sessions.requester_of(self._token)
+        self._requester = await self._sessions.requester_of(self._token, self._address)
         return self._requester
 
     def follow(self, changed: Callable[[], None]) -> None:
@@ -97,7 +103,7 @@ class Session:
             self._sessions.unfollow(key, changed)
 
 
-def opener(sync: Sync, reader: SyncReader, sessions: Sessions) -> Opener:
+def opener(sync: Sync, reader: SyncReader, sessions: Sessions, limiter: RateLimiter) -> Opener:
     """What to do with a client that wants to be pushed to."""
     frame_of = FrameCache().frame_of
 
@@ -105,8 +111,9 @@ def opener(sync: Sync, reader: SyncReader, sessions: Sessions) -> Opener:
         token = token_of(request)
         if token is None:
             raise MissingToken("An access token is needed")
-        session = Session(sessions, token)
-        requester = await session.requester()
+        session = Session(sessions, token, request.address)
+        request.requester = requester = await session.requester()
+        limiter.check("request", request)
         stream = SyncStream(
             sync,
             await reader.read(request, requester),

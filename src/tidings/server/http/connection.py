@@ -14,6 +14,8 @@ from typing import ClassVar, Protocol, TypeAlias
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 SCOPE_KEY = "tidings.lost"
+HEAD_BYTES_MAX = 64 * 1024
+"""A request line and headers longer than this end the connection."""
 
 
 class LostHooks:
@@ -108,15 +110,35 @@ class HttpConnection(HttpToolsProtocol):
     cycle: RequestResponseCycle | DirectCycle | None  # type: ignore[assignment]
     _lost: LostHooks | None = None
     _idle_since = 0.0
+    """When the client last did anything that counts."""
+    _is_in_head = False
+    _head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client; the parser itself would take a head without end."""
+        super().data_received(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self.transport.abort()
 
     def on_message_begin(self) -> None:
         """A request starts."""
         super().on_message_begin()
-        self._lost = LostHooks()
+        self._is_in_head = True
+        self._head_bytes = 0
+        lost = LostHooks()
+        if self._lost is not None and not (self.cycle is None or self.cycle.response_complete):
+            lost.add(self._lost.run)  # pipelined: both requests lose the connection
+        self._lost = lost
         self.scope[SCOPE_KEY] = self._lost  # type: ignore[literal-required]
 
     def on_headers_complete(self) -> None:
         """A request's head has come; some requests need no more than that."""
+        self._is_in_head = False
+        cycle = self.cycle
+        if isinstance(cycle, DirectCycle) and not cycle.response_complete and self._lost:
+            self._lost.add(cycle.answer.cancel)  # pipelined: uvicorn puts another in its place
         answer = self._direct_answer()
         if answer is None:
             super().on_headers_complete()
@@ -136,6 +158,11 @@ class HttpConnection(HttpToolsProtocol):
         if parser.get_http_version() != "1.1" or not parser.should_keep_alive():
             return None
         return handler(self.url, self.headers, self.client[0] if self.client else "")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a request's body."""
+        self._idle_since = self.loop.time()
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """An answer is out. `close_idle` sees to connections that are not used again."""
@@ -163,9 +190,12 @@ class HttpConnection(HttpToolsProtocol):
             self.cycle.answer.expire()
 
     def close_if_idle(self, before: float) -> None:
-        """Close the connection if no request has come, or come whole, since a time."""
-        is_waiting = self.cycle is not None and not self.cycle.response_complete
-        if not is_waiting and self._idle_since < before:
+        """Close the connection if no request, or no more of one, has come since a time."""
+        cycle = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete
+        if is_answering and isinstance(cycle, RequestResponseCycle):
+            is_answering = not cycle.more_body
+        if not is_answering and self._idle_since < before:
             self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -7,29 +7,32 @@ task or a queue for each connection: that is what makes a delivery cheap.
 
 The endpoint is `/_matrix/client/unstable/chat.tidings/sync`, with the
 parameters of GET /sync but `timeout`. Each text frame is one answer as /sync
-gives it. A reader that does not keep up is cut off with code 1013 and resumes
-with the last `next_batch` it has.
+gives it. A stream writes nothing while its reader is behind, so at most one
+answer waits for a reader; one that takes nothing of it for a while is cut off,
+and resumes with the last `next_batch` it has.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeAlias, cast
+from http import HTTPStatus
+from typing import ClassVar, Protocol, TypeAlias, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
-from websockets.exceptions import InvalidHandshake
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request as HandshakeRequest
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from tidings.protocol.errors import MatrixError
+from tidings.protocol.errors import MatrixError, ServerFault
 from tidings.server.http.request import Request
 
+log = logging.getLogger("tidings.socket")
+
 PATH = "/_matrix/client/unstable/chat.tidings/sync"
-PING_INTERVAL_S = 25.0
-UNSENT_BYTES_MAX = 4 * 1024 * 1024
-"""A reader with so much unread is cut off."""
+CLOSE_PATIENCE_S = 5.0
+"""How long a client may take to answer that the connection ends."""
 INCOMING_BYTES_MAX = 4096
 
 
@@ -72,8 +75,9 @@ def text_frame(data: bytes) -> bytes:
 class SocketProtocol(asyncio.Protocol):
     """One WebSocket connection."""
 
-    opener: Opener | None = None
+    opener: ClassVar[Opener | None] = None
     """Set once by the composition root, before the first connection."""
+    ping_interval_s: ClassVar[float] = 25.0
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, object]
@@ -84,7 +88,11 @@ class SocketProtocol(asyncio.Protocol):
         self._subscriber: Subscriber | None = None
         self._opening: asyncio.Task[None] | None = None
         self._ping: asyncio.TimerHandle | None = None
+        self._end: asyncio.TimerHandle | None = None
         self._awaits_pong = False
+        self._written_bytes = 0
+        self._taken_bytes = 0
+        """How much of it the client had taken when it was looked at last."""
         self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -117,24 +125,37 @@ class SocketProtocol(asyncio.Protocol):
         self._server_state.connections.discard(self)
         if self._opening is not None:
             self._opening.cancel()
+        if self._end is not None:
+            self._end.cancel()
+        self._unsubscribe()
+
+    def _unsubscribe(self) -> None:
         if self._ping is not None:
             self._ping.cancel()
         if self._subscriber is not None:
             self._subscriber.close()
+            self._subscriber = None
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than we write."""
+        """The client reads more slowly than we write, so it is not read from either.
+
+        Otherwise the answers to its pings would pile up.
+        """
         self._is_paused = True
+        self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client has caught up with what was written."""
         self._is_paused = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
         if self._subscriber is not None:
             self._subscriber.resume()
 
     def shutdown(self) -> None:
         """The server stops; the client comes back to the next one."""
         self._close(CloseCode.SERVICE_RESTART, "the server restarts")
+        self._transport.close()
 
     @property
     def is_congested(self) -> bool:
@@ -142,17 +163,19 @@ class SocketProtocol(asyncio.Protocol):
         return self._is_paused
 
     def send(self, frame: bytes) -> None:
-        """Write a frame made by text_frame; cut the reader off if it is hopelessly behind."""
-        if self._protocol.state is not State.OPEN:
-            return
-        self._transport.write(frame)
-        if self._transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
-            self._close(CloseCode.TRY_AGAIN_LATER, "too slow: resume with the last next_batch")
-            self._transport.abort()
+        """Write a frame made by text_frame."""
+        if self._protocol.state is State.OPEN:
+            self._write(frame)
+
+    def _write(self, data: bytes) -> None:
+        self._written_bytes += len(data)
+        self._transport.write(data)
 
     def refuse(self, error: MatrixError) -> None:
         """End a stream that may not go on."""
-        self._close(CloseCode.POLICY_VIOLATION, f"{error.errcode}: {error.message}")
+        is_ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        code = CloseCode.INTERNAL_ERROR if is_ours else CloseCode.POLICY_VIOLATION
+        self._close(code, f"{error.errcode}: {error.message}")
 
     async def _open(self, handshake: HandshakeRequest) -> None:
         path, _, query = handshake.path.partition("?")
@@ -161,17 +184,17 @@ class SocketProtocol(asyncio.Protocol):
             for name, value in handshake.headers.raw_items()
         ]
         request = Request("GET", path, query.encode("ascii", "replace"), headers)
+        peer = self._transport.get_extra_info("peername")
+        if isinstance(peer, tuple) and peer:
+            request.address = str(peer[0])
         response = self._protocol.accept(handshake)
-        accepted = response.status_code == 101
-        try:
-            if path != PATH or self.opener is None:
-                response = self._protocol.reject(404, "There is no WebSocket here\n")
-            elif accepted:
-                self._subscriber = await type(self).opener(request, self)  # type: ignore[misc]
-        except MatrixError as error:
-            response = self._protocol.reject(error.status, f"{error.errcode}: {error.message}\n")
-        except InvalidHandshake:
-            pass
+        if path != PATH or type(self).opener is None:
+            response = self._protocol.reject(404, "There is no WebSocket here\n")
+        elif response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            refusal = await self._subscribe(request)
+            if refusal is not None:
+                text = f"{refusal.errcode}: {refusal.message}\n"
+                response = self._protocol.reject(refusal.status, text)
         if self._transport.is_closing():
             return
         self._protocol.send_response(response)
@@ -180,29 +203,47 @@ class SocketProtocol(asyncio.Protocol):
             self._schedule_ping()
             self._subscriber.resume()
 
+    async def _subscribe(self, request: Request) -> MatrixError | None:
+        """Open the stream; the reason where that cannot be."""
+        try:
+            if (opener := type(self).opener) is not None:
+                self._subscriber = await opener(request, self)
+        except MatrixError as error:
+            return error
+        except Exception:
+            log.exception("socket.failed")
+            return ServerFault("Internal server error")
+        return None
+
     def _schedule_ping(self) -> None:
         loop = asyncio.get_running_loop()
-        self._ping = loop.call_later(PING_INTERVAL_S, self._send_ping)
+        self._ping = loop.call_later(self.ping_interval_s, self._send_ping)
 
     def _send_ping(self) -> None:
-        if self._awaits_pong:
+        taken = self._written_bytes - self._transport.get_write_buffer_size()
+        is_reading, self._taken_bytes = taken > self._taken_bytes, taken
+        if self._awaits_pong and not is_reading:
             self._transport.abort()
             return
-        self._awaits_pong = True
-        self._protocol.send_ping(b"")
-        self._flush()
+        if not self._awaits_pong:
+            self._awaits_pong = True
+            self._protocol.send_ping(b"")
+            self._flush()
         self._schedule_ping()
 
     def _close(self, code: CloseCode, reason: str) -> None:
-        if self._protocol.state is State.OPEN:
-            self._protocol.send_close(code, reason[:120])
-        else:
+        self._unsubscribe()
+        if self._protocol.state is not State.OPEN:
             self._transport.close()
+            return
+        self._protocol.send_close(code, reason.encode()[:120].decode(errors="ignore"))
         self._flush()
+        loop = asyncio.get_running_loop()
+        self._end = loop.call_later(CLOSE_PATIENCE_S, self._transport.abort)
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
             if data:
-                self._transport.write(data)
+                self._write(data)
             else:
                 self._transport.close()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tidings.protocol.errors import MatrixError
+from tidings.protocol.errors import MatrixError, ServerFault
 from tidings.protocol.tokens import parse_sync_token
 from tidings.rules import sync
 from tidings.server.services.sync import Sync
@@ -105,7 +105,7 @@ class SyncStream:
         if isinstance(error, MatrixError):
             self._fail(error)
         elif error is not None:
-            self._fail(MatrixError("Internal server error"))
+            self._fail(ServerFault("Internal server error"))
             raise error
         elif self._is_open:
             self.wake()
