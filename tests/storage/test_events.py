@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from tidings.protocol.events import Event
+from tidings.protocol.events import Draft, Event
 from tidings.protocol.ids import DeviceId, EventId, RoomId, StreamPosition, UserId
 from tidings.server.storage.database import Database, ReadTx, WriteTx
 from tidings.server.storage.events import EventStore, Span
@@ -92,12 +92,15 @@ async def test_an_event_comes_back_as_it_was_put(book: Chronicle) -> None:
 async def test_a_transaction_names_one_event(book: Chronicle) -> None:
     event = await book.add(device_id=DEVICE, txn_id="t")
 
-    async def sent(tx: ReadTx, txn_id: str = "t", sender: UserId = ALICE) -> EventId | None:
-        return await events.find_by_txn(tx, ROOM, sender, DEVICE, txn_id)
+    async def sent(
+        tx: ReadTx, txn_id: str = "t", sender: UserId = ALICE, type_: str = event.type
+    ) -> EventId | None:
+        return await events.find_by_txn(tx, Draft(ROOM, type_, sender, {}), DEVICE, txn_id)
 
     assert await book.ask(sent) == event.event_id
     assert await book.ask(lambda tx: sent(tx, "u")) is None
     assert await book.ask(lambda tx: sent(tx, sender=BOB)) is None
+    assert await book.ask(lambda tx: sent(tx, type_="m.room.redaction")) is None
     with pytest.raises(Exception, match=r"(?i)unique"):
         await book.add(device_id=DEVICE, txn_id="t")
 

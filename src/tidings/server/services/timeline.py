@@ -121,9 +121,7 @@ class Timeline:
         if command.txn is None:
             return None
         draft, txn = command.draft, command.txn
-        return await self._events.find_by_txn(
-            tx, draft.room_id, draft.sender, txn.device_id, txn.txn_id
-        )
+        return await self._events.find_by_txn(tx, draft, txn.device_id, txn.txn_id)
 
     async def _room(self, tx: WriteTx, draft: Draft) -> PendingRoom:
         room = await self._rooms.for_update(tx, draft.room_id)

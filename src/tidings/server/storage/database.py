@@ -14,6 +14,7 @@ each alone.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -24,6 +25,8 @@ import msgspec
 from tidings.protocol.errors import MatrixError, StorageUnavailable
 from tidings.protocol.ids import StreamPosition
 from tidings.rules.stream import Change
+
+log = logging.getLogger("tidings.database")
 
 T = TypeVar("T")
 Value: TypeAlias = str | int | float | bytes | None
@@ -170,6 +173,7 @@ class Database:
         self._applying = asyncio.Lock()
         self._closing = False
         self._followers: set[asyncio.Future[None]] = set()
+        self._heard_of = 0
         self.position = 0
         """Everything up to here is committed and published in this process."""
         self.queries = 0
@@ -205,13 +209,16 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadTx]:
-        """One snapshot, for as long as the block runs."""
-        async with self._driver.reader() as connection:
-            tx = ReadTx(connection)
-            try:
-                yield tx
-            finally:
-                self.queries += tx.queries
+        """One snapshot, for as long as the block runs; raises StorageUnavailable."""
+        try:
+            async with self._driver.reader() as connection:
+                tx = ReadTx(connection)
+                try:
+                    yield tx
+                finally:
+                    self.queries += tx.queries
+        except StorageError as error:
+            raise StorageUnavailable(f"The message store cannot be read now: {error}") from error
 
     async def write(self, recipe: Recipe[T]) -> T:
         """Run the recipe in the next group; returns after the commit, raises what it raised."""
@@ -294,14 +301,28 @@ class Database:
                 raise _GroupSpoiltError from error
 
     def _heard(self, position: int) -> None:
-        if position > self.position:
-            task = asyncio.ensure_future(self.catch_up())
+        if position > max(self.position, self._heard_of):
+            self._heard_of = position
+            task = asyncio.ensure_future(self._follow(position))
             self._followers.add(task)
             task.add_done_callback(self._followers.discard)
 
+    async def _follow(self, position: int) -> None:
+        try:
+            async with self._applying:
+                if position > self.position:  # it is not a commit of our own
+                    await self._read_others()
+        except StorageUnavailable as error:
+            self._heard_of = self.position  # the next notice, or the next write, tries again
+            log.warning("database.catch_up_failed error=%s", error.message)
+
     async def catch_up(self) -> None:
         """Publish what other processes have committed, without waiting to be told of it."""
-        async with self._applying, self.read() as tx:
+        async with self._applying:
+            await self._read_others()
+
+    async def _read_others(self) -> None:
+        async with self.read() as tx:
             position = await tx.snapshot_position()
             if position > self.position:
                 await self._catch_up(tx, position)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tidings.protocol.events import Event, JsonObject
+from tidings.protocol.events import Draft, Event, JsonObject
 from tidings.protocol.ids import DeviceId, EventId, RoomId, StreamPosition, UserId
 from tidings.server.storage.database import ReadTx, WriteTx
 
@@ -73,14 +73,17 @@ class EventStore:
         )  # fmt: skip
 
     async def find_by_txn(
-        self, tx: ReadTx, room_id: RoomId, sender: UserId, device_id: DeviceId, txn_id: str
+        self, tx: ReadTx, draft: Draft, device_id: DeviceId, txn_id: str
     ) -> EventId | None:
-        """The event that a device's transaction id has already made."""
+        """The event that a device's transaction id has already made, of the type and in the room.
+
+        The id is a name for one endpoint only: sending and redacting may use the same.
+        """
         return await tx.find_value(
             EventId,
             "SELECT event_id FROM events WHERE room_id = ? AND sender = ? AND device_id = ?"
-            " AND txn_id = ?",
-            room_id, sender, device_id, txn_id,
+            " AND txn_id = ? AND type = ?",
+            draft.room_id, draft.sender, device_id, txn_id, draft.type,
         )  # fmt: skip
 
     async def find(self, tx: ReadTx, event_id: EventId) -> Event | None:

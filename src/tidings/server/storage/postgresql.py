@@ -16,6 +16,8 @@ from tidings.server.storage.database import Connection, Row, StorageError, Value
 CHANNEL = "tidings_position"
 READERS = 8
 LISTEN_RETRY_S = 1.0
+_PATIENCE = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}
+"""A process that hangs while it has the counter keeps the others waiting no longer than this."""
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 _WRONG_VALUES = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 """Faults of one statement's values: the database is well, and the recipe alone fails."""
@@ -93,16 +95,19 @@ class PostgresDriver:
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Connection]:
-        async with (
-            self._pool.acquire() as raw,
-            raw.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield PostgresConnection(raw)
+        try:
+            async with (
+                self._pool.acquire() as raw,
+                raw.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield PostgresConnection(raw)
+        except _FAULTS as error:
+            raise StorageError(str(error)) from error
 
     async def begin(self) -> tuple[Connection, int]:
         try:
             if self._writer is None or self._writer.is_closed():
-                self._writer = await asyncpg.connect(self._dsn)
+                self._writer = await asyncpg.connect(self._dsn, server_settings=_PATIENCE)
             self._transaction = self._writer.transaction()
             await self._transaction.start()
             sql = "SELECT position FROM stream WHERE id = 1 FOR UPDATE"

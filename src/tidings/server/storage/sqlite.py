@@ -43,7 +43,13 @@ class SqliteConnection:
 
     async def scan(self, sql: str, args: Sequence[Value]) -> list[Row]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._fetch, sql, args)
+        reading = loop.run_in_executor(self._threads, self._fetch, sql, args)
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped: until it is done, the connection is not free.
+            await asyncio.wait((reading,))
+            raise
 
     async def execute(self, sql: str, args: Sequence[Value]) -> int:
         try:
@@ -91,10 +97,13 @@ class SqliteDriver:
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Connection]:
         async with self._turn:
-            connection = (
-                self._idle.pop() if self._idle else SqliteConnection(self._path, self._threads)
-            )
-            connection.raw.execute("BEGIN")
+            try:
+                connection = (
+                    self._idle.pop() if self._idle else SqliteConnection(self._path, self._threads)
+                )
+                connection.raw.execute("BEGIN")
+            except sqlite3.Error as error:
+                raise StorageError(str(error)) from error
             try:
                 yield connection
             finally:
@@ -113,13 +122,17 @@ class SqliteDriver:
             # Another process (an admin command, a backup) is writing: a moment, off the loop.
             await asyncio.sleep(0.005)
             waited += 0.005
-        row = self._writer.raw.execute("SELECT position FROM stream WHERE id = 1").fetchone()
+        try:
+            row = self._writer.raw.execute("SELECT position FROM stream WHERE id = 1").fetchone()
+        except sqlite3.Error as error:
+            await self.rollback()
+            raise StorageError(str(error)) from error
         return self._writer, row[0]
 
     async def commit(self, position: int) -> None:
-        await self._writer.execute("UPDATE stream SET position = ? WHERE id = 1", (position,))
         loop = asyncio.get_running_loop()
         try:
+            self._writer.raw.execute("UPDATE stream SET position = ? WHERE id = 1", (position,))
             await loop.run_in_executor(self._threads, self._writer.raw.execute, "COMMIT")
         except sqlite3.Error as error:
             await self.rollback()

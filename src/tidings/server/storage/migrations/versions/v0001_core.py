@@ -50,7 +50,12 @@ def _rooms() -> None:
         ("events_relation", ["relates_to", "rel_type", "position"], "relates_to IS NOT NULL", 0),
         ("events_thread", ["room_id", "position"], "thread_id IS NOT NULL", 0),
         ("events_redacted", ["room_id", "position"], "redacted_by IS NOT NULL", 0),
-        ("events_txn", ["room_id", "sender", "device_id", "txn_id"], "txn_id IS NOT NULL", 1),
+        (
+            "events_txn",
+            ["room_id", "sender", "device_id", "txn_id", "type"],
+            "txn_id IS NOT NULL",
+            1,
+        ),
     ):
         where = sa.text(condition)
         op.create_index(
