@@ -39,6 +39,10 @@ class LostHooks:
     def run(self) -> None:
         """The client has gone away."""
         self.is_lost = True
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Do what is to be done, though the client is still there: the server stops."""
         hooks, self._hooks = self._hooks, None
         for hook in hooks or ():
             hook()
@@ -184,7 +188,7 @@ class HttpConnection(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server stops: waiting long polls end now instead of at their deadline."""
         if self._lost is not None:
-            asyncio.get_running_loop().call_soon(self._lost.run)
+            asyncio.get_running_loop().call_soon(self._lost.hurry)
         super().shutdown()
         if isinstance(self.cycle, DirectCycle) and not self.cycle.response_complete:
             self.cycle.answer.expire()
