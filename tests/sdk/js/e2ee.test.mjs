@@ -10,6 +10,7 @@ import {
 import { eventIn, follow, login, register, roomOf, stopAll, until } from "./people.mjs";
 
 const SAS = "m.sas.v1";
+const LIMIT = { timeout: 40_000 };
 const ENCRYPTION = {
     type: "m.room.encryption", state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" },
 };
@@ -123,8 +124,16 @@ async function compareEmoji(ours, theirs) {
     await inPhase(theirs, VerificationPhase.Done);
 }
 
+async function knows(device, other) {
+    const user = other.getUserId();
+    const devices = await device.getCrypto().getUserDeviceInfo([user]);
+    return devices.get(user)?.has(other.getDeviceId()) ?? false;
+}
+
 /** A new device of somebody is verified by one that is already. */
 async function verifyOwn(fresh, trusted) {
+    await untilTrue(fresh, CHANGES, () => knows(fresh, trusted));
+    await untilTrue(trusted, CHANGES, () => knows(trusted, fresh));
     const heard = nextRequest(trusted);
     const ours = await fresh.getCrypto()
         .requestDeviceVerification(trusted.getUserId(), trusted.getDeviceId());
@@ -150,7 +159,7 @@ before(async () => {
         await until(device, ClientEvent.Sync,
             () => room.hasEncryptionStateEvent() && room.getJoinedMemberCount() === 2);
     }
-});
+}, LIMIT);
 
 after(() => {
     for (const device of running) device.stopClient();
@@ -169,11 +178,11 @@ async function talk(devices) {
     return said;
 }
 
-test("what one device says, all others can read", async () => {
+test("what one device says, all others can read", LIMIT, async () => {
     said = await talk([desk, phone, bob, tablet]);
 });
 
-test("cross-signing keys are set up without a question", async () => {
+test("cross-signing keys are set up without a question", LIMIT, async () => {
     for (const device of [desk, bob]) {
         let attempts = 0;
         await device.getCrypto().bootstrapCrossSigning({
@@ -188,7 +197,7 @@ test("cross-signing keys are set up without a question", async () => {
     }
 });
 
-test("one's devices verify each other, and the new one is given the secrets", async () => {
+test("one's devices verify each other, and the new one is given the secrets", LIMIT, async () => {
     for (const [fresh, trusted] of [[phone, desk], [tablet, bob]]) {
         assert.equal(await hasVerified(trusted, fresh), false);
         await verifyOwn(fresh, trusted);
@@ -196,7 +205,7 @@ test("one's devices verify each other, and the new one is given the secrets", as
     }
 });
 
-test("two people verify each other, and all their devices know of it", async () => {
+test("two people verify each other, and all their devices know of it", LIMIT, async () => {
     assert.equal(await hasVerified(desk, tablet), false);
     const heard = nextRequest(bob);
     const ours = await desk.getCrypto().requestVerificationDM(bob.getUserId(), roomId);
@@ -220,7 +229,7 @@ async function unreadable(device) {
     return events;
 }
 
-test("a later device reads what was said before, by the backup and the recovery key", async () => {
+test("a later device reads what was said before, by the backup and the recovery key", LIMIT, async () => {
     const crypto = desk.getCrypto();
     recoveryKey = await crypto.createRecoveryKeyFromPassphrase();
     let remaining;
@@ -245,7 +254,7 @@ test("a later device reads what was said before, by the backup and the recovery 
     for (const [id, body] of said) assert.equal(await read(laptop, id), body);
 });
 
-test("a device that missed the keys is given them by another of the same person", async () => {
+test("a device that missed the keys is given them by another of the same person", LIMIT, async () => {
     watch = await encrypting(await login(bob));
     const events = await unreadable(watch);
     await verifyOwn(watch, bob);
@@ -256,6 +265,6 @@ test("a device that missed the keys is given them by another of the same person"
     for (const [id, body] of said) assert.equal(await read(watch, id), body);
 });
 
-test("the later devices take part in what is said from then on", async () => {
+test("the later devices take part in what is said from then on", LIMIT, async () => {
     await talk([desk, laptop, tablet, watch]);
 });
