@@ -229,7 +229,7 @@ async function unreadable(device) {
     return events;
 }
 
-test("a later device reads what was said before, by the backup and the recovery key", LIMIT, async () => {
+test("a later device reads what was said before, by backup and recovery key", LIMIT, async () => {
     const crypto = desk.getCrypto();
     recoveryKey = await crypto.createRecoveryKeyFromPassphrase();
     let remaining;
