@@ -438,13 +438,14 @@ class StoredSync:
     @staticmethod
     def _before(read: _Read, stretch: "_Stretch", state: Iterable[Event]) -> list[Event]:
         """The state at the start of the timeline: what it shows is replaced by what it replaced."""
-        in_timeline = {event.position: event for event in stretch.events}
+        in_timeline = {event.position for event in stretch.events}
+        found = {event.position: event for event in stretch.found}
         before = []
         for event in state:
             held: Event | None = event
             while held is not None and held.position in in_timeline:
                 place = held.replaces
-                held = None if place is None else in_timeline.get(place) or read.replaced.get(place)
+                held = None if place is None else found.get(place) or read.replaced.get(place)
             if held is not None:
                 before.append(held)
         return before
