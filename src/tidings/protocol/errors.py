@@ -211,6 +211,24 @@ class TooLarge(MatrixError):
     status = 413
 
 
+class PreconditionFailed(MatrixError):
+    """A header the request must carry is missing or says something else (RFC 9110)."""
+
+    status = 412
+
+
+class UnsupportedMediaType(MatrixError):
+    """The body is not of the type the endpoint takes (RFC 9110)."""
+
+    status = 415
+
+
+class RangeNotSatisfiable(MatrixError):
+    """The part asked for lies outside of the file (RFC 9110)."""
+
+    status = 416
+
+
 class CannotOverwriteMedia(MatrixError):
     errcode = "M_CANNOT_OVERWRITE_MEDIA"
     status = 409

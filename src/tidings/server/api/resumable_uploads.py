@@ -12,7 +12,13 @@ from functools import partial, wraps
 
 import msgspec
 
-from tidings.protocol.errors import InvalidParam, MatrixError, MissingParam, Unknown
+from tidings.protocol.errors import (
+    InvalidParam,
+    MatrixError,
+    MissingParam,
+    PreconditionFailed,
+    UnsupportedMediaType,
+)
 from tidings.server.http.app import error_response
 from tidings.server.http.request import Headers, Request, Response
 from tidings.server.http.routing import Route
@@ -26,14 +32,6 @@ PART_TYPE = "application/offset+octet-stream"
 METADATA_CHARACTERS_MAX = 4_096
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _WrongVersion(Unknown):
-    status = 412
-
-
-class _WrongType(Unknown):
-    status = 415
 
 
 def routes(uploads: ResumableUploads, server_name: str) -> list[Route]:
@@ -72,7 +70,7 @@ def _checked(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[
     async def checked(request: Request) -> Response:
         try:
             if request.header(b"tus-resumable") != VERSION:
-                raise _WrongVersion(f"The header Tus-Resumable must be {VERSION}")
+                raise PreconditionFailed(f"The header Tus-Resumable must be {VERSION}")
             response = await endpoint(request)
         except MatrixError as error:
             response = error_response(error)
@@ -112,7 +110,7 @@ async def show_upload(uploads: ResumableUploads, server_name: str, request: Requ
 async def append_part(uploads: ResumableUploads, _: str, request: Request) -> Response:
     """PATCH: the next part."""
     if request.header(b"content-type") != PART_TYPE:
-        raise _WrongType(f"The Content-Type must be {PART_TYPE}")
+        raise UnsupportedMediaType(f"The Content-Type must be {PART_TYPE}")
     offset = _header_int(request, b"upload-offset")
     row = await _find(uploads, request)
     if (request.declared_bytes or 0) > row.size_bytes - row.offset_bytes:

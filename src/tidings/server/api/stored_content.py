@@ -5,7 +5,7 @@ Source: client-server API, "Content repository"; RFC 9110 for ranges and conditi
 
 import msgspec
 
-from tidings.protocol.errors import Unknown
+from tidings.protocol.errors import RangeNotSatisfiable
 from tidings.rules.byte_ranges import NotSatisfiable, Span, parse_range
 from tidings.rules.media_types import content_disposition
 from tidings.server.http.app import error_response
@@ -37,10 +37,6 @@ class Shown(msgspec.Struct, frozen=True):
     size_bytes: int
     content_type: str
     file_name: str
-
-
-class _RangeNotSatisfiable(Unknown):
-    status = 416
 
 
 async def content_response(media: Media, request: Request, shown: Shown) -> Response:
@@ -88,6 +84,6 @@ def _has_etag(condition: str | None, etag: str) -> bool:
 
 
 def _not_satisfiable(shown: Shown) -> Response:
-    refused = error_response(_RangeNotSatisfiable("The file is not that long"))
+    refused = error_response(RangeNotSatisfiable("The file is not that long"))
     size = f"bytes */{shown.size_bytes}".encode()
     return msgspec.structs.replace(refused, headers=[(b"content-range", size)])
