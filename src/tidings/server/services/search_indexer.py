@@ -7,6 +7,7 @@ crash it goes on where the index's own transaction ended. Senders never wait.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from tidings.protocol.events import Event
 from tidings.protocol.ids import EventId, StreamPosition
@@ -56,6 +57,7 @@ class SearchIndexer:
         self._wanted = 0
         """The position of the last event that concerns the index."""
         self._news = asyncio.Event()
+        self._searched = asyncio.Event()
         self._moved = asyncio.Condition()
 
     async def start(self) -> None:
@@ -82,8 +84,16 @@ class SearchIndexer:
         """Return when the index is behind."""
         await self._news.wait()
 
+    async def gather(self, longest_s: float) -> None:
+        """Let news come together, until somebody searches."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._searched.wait()
+        self._searched.clear()
+
     async def wait_until_level(self) -> None:
         """Return when what was said until now can be found, or after a moment's patience."""
+        self._searched.set()
         wanted = self._wanted if self._is_started else self._db.position
         try:
             async with asyncio.timeout(PATIENCE_S), self._moved:

@@ -10,7 +10,8 @@ from tidings.server.storage.database import StorageError
 
 log = logging.getLogger("tidings.search")
 
-GATHER_S = 0.1
+GATHER_S = 1.0
+"""How long news comes together while nobody searches: large batches cost less."""
 RETRY_S = 5.0
 RECHECK_S = 60.0
 """Where another process writes so much that this one is not told of all of it."""
@@ -32,4 +33,4 @@ async def index_messages(indexer: SearchIndexer, gather_s: float = GATHER_S) -> 
         except (StorageError, StorageUnavailable) as error:
             log.warning("search.index_failed error=%s", error)
             await asyncio.sleep(RETRY_S)
-        await asyncio.sleep(gather_s)
+        await indexer.gather(gather_s)
