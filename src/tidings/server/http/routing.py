@@ -6,6 +6,7 @@ value like any other (`/state/{type}/` with an empty key).
 """
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import unquote
 
@@ -108,6 +109,7 @@ class Router:
         return found
 
 
+@lru_cache(maxsize=4096)
 def decode_segment(segment: str) -> str:
     """A path segment without its percent encoding; raises InvalidParam."""
     if "%" not in segment:

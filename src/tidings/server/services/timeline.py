@@ -147,12 +147,14 @@ class Timeline:
         )
         built = pdu.build(draft, room.version, placement, self._signer)
         event = await self._place(tx, room, command, built, placement.origin_server_ts)
+        _remember_content(event, draft)
         notices: list[Notice] = []
         if tip.depth:
             context = _context(room, event)
             is_loud = push.is_loud(event, context)
             counts = is_loud and event.thread_id is None
             event = msgspec.structs.replace(event, is_loud=int(is_loud), loud=tip.loud + counts)
+            _remember_content(event, draft)
             notices = self._notices(tx, room, event, context)
         await self._store(tx, event, built.pdu, tip.depth + 1)
         await self._note_reading(tx, event, notices)
@@ -256,6 +258,12 @@ def _evaluate(
     user_id, rules = whom
     member = Recipient(user_id, display_name_of(room.get(MEMBER, user_id)))
     return push.evaluate(event, rules, member, context)
+
+
+def _remember_content(event: Event, draft: Draft) -> None:
+    """The content is at hand: it need not be read from the event's JSON again."""
+    if draft.redacts is None:  # a redaction's JSON has more than its draft
+        event.__dict__["content"] = draft.content
 
 
 def _context(room: PendingRoom, event: Event) -> RoomContext:
