@@ -18,7 +18,12 @@ READERS = 8
 LISTEN_RETRY_S = 1.0
 _PATIENCE = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}
 """A process that hangs while it has the counter keeps the others waiting no longer than this."""
-_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_FAULTS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection says that was cut off at a bad moment
+    OSError,
+)
 _WRONG_VALUES = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 """Faults of one statement's values: the database is well, and the recipe alone fails."""
 
@@ -102,6 +107,7 @@ class PostgresDriver:
             ):
                 yield PostgresConnection(raw)
         except _FAULTS as error:
+            await self._pool.expire_connections()  # what cut one off has cut off all of them
             raise StorageError(str(error)) from error
 
     async def begin(self) -> tuple[Connection, int]:
