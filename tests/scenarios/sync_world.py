@@ -34,6 +34,7 @@ KINDS = (
     *("receipt", "receipt", "private receipt", "fully read", "thread receipt"),
     *("typing", "data", "room data", "tag", "status", "forget everything"),
     *((SYNC,) * 8),
+    "sync again",
 )
 
 
@@ -107,11 +108,23 @@ class Follower:
         self.stored = stored
         self.variant = variant
         self.state = ClientState()
+        self.tokens: list[str] = []
 
     async def sync(self) -> bool:
         """Sync both devices; whether there was news."""
-        query = self.variant.query()
         since = self.state.since
+        told = await self._tell_both(since)
+        self.state = apply(self.state, told)
+        self.tokens.append(told["next_batch"])
+        return bool(told["next_batch"] != since)
+
+    async def sync_again(self, number: int) -> None:
+        """Sync both devices from an older token, as after a loss; nothing is folded."""
+        if self.tokens:
+            await self._tell_both(self.tokens[-1 - number % len(self.tokens)])
+
+    async def _tell_both(self, since: str | None) -> Json:
+        query = self.variant.query()
         if since is not None:
             query["since"] = since
         told = await synced(self.fast, query)
@@ -119,8 +132,7 @@ class Follower:
             again = await synced(self.stored, query)
         found = list(differences(comparable(told), comparable(again)))
         assert not found, found
-        self.state = apply(self.state, told)
-        return bool(told["next_batch"] != since)
+        return told
 
     async def check(self) -> None:
         """The law: the fold is what a fresh sync gives."""
@@ -165,6 +177,8 @@ class World:
         self.server.clock.advance(7)
         if action.kind == SYNC:
             await self.followers[action.user].sync()
+        elif action.kind == "sync again":
+            await self.followers[action.user].sync_again(action.number)
         elif action.kind == "forget everything":
             await self.forget_everything()
         else:

@@ -10,7 +10,7 @@ from tests.scenarios.sync_world import Action, Variant, actions, live, live_on_c
 SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=40, deadline=None, suppress_health_check=SLOW)
 @given(chosen=variants(), history=actions(60))
 def test_sync_keeps_its_law(
     sqlite_template: Path, tmp_path: Path, chosen: list[Variant], history: list[Action]
